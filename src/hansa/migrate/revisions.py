@@ -1,0 +1,173 @@
+"""Reads the folder of revisions: one sub-folder each, plain SQL and a small meta.toml.
+
+Everything a folder can have wrong is found here, before a database is touched.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hansa.migrate.errors import (
+    BadMeta,
+    BadRevisionName,
+    DirectoryMissing,
+    DownMissing,
+    EmptyScript,
+    UnknownFile,
+    UpMissing,
+)
+from hansa.migrate.graph import in_order
+from hansa.migrate.splitter import Statement, split
+
+META = "meta.toml"
+SCRIPTS = ("up.sql", "down.sql", "verify.sql", "seed.sql")
+ID = re.compile(r"\d{8}T\d{6}_[A-Za-z0-9][A-Za-z0-9_-]*")
+VERIFY_WRITES = re.compile(r"\s*--\s*verify:\s*writes\s*(\n|$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """One SQL file of a revision, split."""
+
+    name: str
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One step in the history of a schema."""
+
+    id: str
+    """The folder's name, for example `20261120T000100_credits`."""
+    description: str
+    requires: tuple[str, ...]
+    """Ids of the revisions that must be applied before."""
+    transactional: bool
+    """False: each statement stands alone, as CREATE INDEX CONCURRENTLY must."""
+    irreversible: str | None
+    """Why there is no way back; None when down.sql is the way."""
+    up: Script
+    down: Script | None
+    verify: Script | None
+    verify_writes: bool
+    """Whether verify.sql needs to write; what it writes is rolled back."""
+    seed: Script | None
+    files: Mapping[str, str]
+    """sha256 of each file, in hexadecimal, after `normalised`."""
+
+    @property
+    def checksum(self) -> str:
+        """sha256 over the names and digests of all files, in hexadecimal."""
+        listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.files.items()))
+        return _sha256(listing)
+
+
+def load(directory: Path) -> tuple[Revision, ...]:
+    """The revisions of a folder, each after those it requires, ties by id.
+
+    Files beside the revisions, hidden folders and `__pycache__` are left alone.
+    Raises a named refusal for the first thing wrong, with the revision and the file.
+    """
+    if not directory.is_dir():
+        raise DirectoryMissing(f"{directory} is not a folder; give the folder of revisions")
+    folders = sorted(path for path in directory.iterdir() if path.is_dir() and path.name[0] not in "._")
+    return in_order([_read(folder) for folder in folders])
+
+
+def normalised(text: str) -> str:
+    """The text without what editors and Git change on their own: byte order mark, line ends, trailing newlines."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n") + "\n"
+
+
+def _read(folder: Path) -> Revision:
+    if not ID.fullmatch(folder.name):
+        raise BadRevisionName(f"{folder.name}: name the folder <timestamp>_<name>, as in 20261120T000100_credits")
+    texts = _texts(folder)
+    meta = _Meta.read(folder.name, texts)
+    scripts = {name: _script(folder.name, name, texts[name]) for name in SCRIPTS if name in texts}
+    if "up.sql" not in scripts:
+        raise UpMissing(f"{folder.name} has no up.sql")
+    if "down.sql" not in scripts and meta.irreversible is None:
+        raise DownMissing(f'{folder.name} has no down.sql; write it, or say `irreversible = "why"` in meta.toml')
+    if "down.sql" in scripts and meta.irreversible is not None:
+        raise BadMeta(f"{folder.name}: meta.toml says irreversible, but there is a down.sql; drop one of them")
+    return Revision(
+        id=folder.name,
+        description=meta.description,
+        requires=meta.requires,
+        transactional=meta.transactional,
+        irreversible=meta.irreversible,
+        up=scripts["up.sql"],
+        down=scripts.get("down.sql"),
+        verify=scripts.get("verify.sql"),
+        verify_writes=bool(VERIFY_WRITES.match(texts.get("verify.sql", ""))),
+        seed=scripts.get("seed.sql"),
+        files={name: _sha256(text) for name, text in texts.items()},
+    )
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    known = {META, *SCRIPTS}
+    strangers = sorted(path.name for path in folder.iterdir() if path.suffix == ".sql" and path.name not in known)
+    if strangers:
+        raise UnknownFile(f"{folder.name}: {strangers[0]} would never run; the scripts are {', '.join(SCRIPTS)}")
+    return {name: _text(folder / name) for name in (META, *SCRIPTS) if (folder / name).is_file()}
+
+
+def _text(path: Path) -> str:
+    try:
+        return normalised(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UnknownFile(f"{path.parent.name}: {path.name} is not UTF-8 text ({error.reason})") from error
+
+
+def _script(revision: str, name: str, text: str) -> Script:
+    source = f"{revision}/{name}"
+    statements = split(text, source=source)
+    if not statements:
+        raise EmptyScript(f"{source} holds no statement; write it or delete the file")
+    return Script(name=name, statements=statements)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meta:
+    """meta.toml, checked."""
+
+    description: str = ""
+    requires: tuple[str, ...] = ()
+    transactional: bool = True
+    irreversible: str | None = None
+
+    @classmethod
+    def read(cls, revision: str, texts: Mapping[str, str]) -> "_Meta":
+        if META not in texts:
+            raise BadMeta(f"{revision} has no {META}")
+        try:
+            entries = tomllib.loads(texts[META])
+        except tomllib.TOMLDecodeError as error:
+            raise BadMeta(f"{revision}/{META}: {error}") from error
+        return cls(**{key: _entry(revision, key, value) for key, value in entries.items()})
+
+
+def _entry(revision: str, key: str, value: object) -> Any:  # of the type of the field it is for
+    match key, value:
+        case "description", str():
+            return value
+        case "irreversible", str() if value.strip():
+            return value
+        case "transactional", bool():
+            return value
+        case "requires", list() if all(isinstance(item, str) for item in value):
+            return tuple(dict.fromkeys(value))
+        case "description" | "irreversible" | "transactional" | "requires", _:
+            raise BadMeta(f"{revision}/{META}: {key} = {value!r} is not of the right kind")
+        case _:
+            raise BadMeta(f"{revision}/{META}: {key} is not an entry the engine knows")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,40 @@
+"""Compares the folder with the ledger: what is pending, and what must not go on."""
+
+from collections.abc import Generator, Sequence
+
+from hansa.migrate.chain import first_break
+from hansa.migrate.errors import BrokenChain, EditedRevision, MissingRevision, Refusal
+from hansa.migrate.ledger import Applied, Ledger
+from hansa.migrate.revisions import Revision
+
+
+def refuse_unsound(ledger: Ledger, revisions: Sequence[Revision]) -> None:
+    """Raise the first fault, before anything runs: BrokenChain, EditedRevision or MissingRevision."""
+    for fault in faults(ledger, revisions):
+        raise fault
+
+
+def faults(ledger: Ledger, revisions: Sequence[Revision]) -> Generator[Refusal]:
+    """Everything that stands in the way of running revisions here."""
+    broken = first_break(ledger.events, {row.id: row.checksum for row in ledger.applied})
+    if broken is not None:
+        yield BrokenChain(f"the event log is broken at link {broken.n}: {broken.reason}")
+    known = {revision.id: revision for revision in revisions}
+    for row in ledger.applied:
+        if row.id not in known:
+            yield MissingRevision(f"{row.id} is applied, but its folder is gone; bring it back")
+        elif row.checksum != known[row.id].checksum:
+            files = ", ".join(edited_files(row, known[row.id]))
+            yield EditedRevision(f"{row.id} is applied, but {files} changed since; restore it and write a new revision")
+
+
+def edited_files(row: Applied, revision: Revision) -> tuple[str, ...]:
+    """Names of files that were changed, added or removed since the revision was applied."""
+    names = sorted(row.files.keys() | revision.files.keys())
+    return tuple(name for name in names if row.files.get(name) != revision.files.get(name))
+
+
+def pending(ledger: Ledger, revisions: Sequence[Revision]) -> tuple[Revision, ...]:
+    """What is not applied, in the order of the folder."""
+    applied = {row.id for row in ledger.applied}
+    return tuple(revision for revision in revisions if revision.id not in applied)
