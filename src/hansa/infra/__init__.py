@@ -1,0 +1,1 @@
+"""Everything that touches the outside: database, queue, HTTP, chain, keys, settings. It knows no context."""

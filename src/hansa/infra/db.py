@@ -1,0 +1,379 @@
+"""The database as the commands see it: a transaction with an actor, and typed statements.
+
+    SETTLE = Query(Settlement, "SELECT ... FROM negotiation.settle(%(negotiation)s)")
+
+    with db.transaction(actor) as tx:
+        settlement = tx.one(SETTLE, negotiation=negotiation)
+
+PostgreSQL refuses and Python gives the refusal its name: an error that carries a constraint's name leaves here as
+the `Refusal` that speaks for that constraint (kernel/errors.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
+from enum import Enum, StrEnum
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    LiteralString,
+    Self,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from psycopg.adapt import AdaptersMap
+from psycopg.rows import BaseRowFactory, scalar_row
+from psycopg.types.json import JsonbDumper
+from psycopg.types.string import StrDumper
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from hansa.kernel.errors import REFUSALS, Defect, Invalid, Refusal, ServiceUnavailable
+
+Row = TypeVar("Row")
+JsonObject = dict[str, Any]
+"""A JSON document as it travels; whoever needs its inside parses it into a class."""
+
+STALE_PLAN_STATES = {"0A000", "42804"}
+"""A column's type changed under a prepared statement: only a new connection forgets the old plan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who is behind a transaction: it is set in PostgreSQL, for policies and for the audit trail."""
+
+    kind: str = "system"
+    """agent, user, operator, system or anonymous."""
+    did: str = ""
+    """DID of the agent or user, proven by a signature; empty when nobody has proven to be anybody."""
+    user: UUID | None = None
+    """The person's account, for kind `user`."""
+    trace: str = ""
+    """Trace id of the request or job, so that rows, logs and answers can be brought together."""
+
+
+SYSTEM = Actor()
+
+
+class Query(Generic[Row]):
+    """A statement and the type of its rows: a frozen dataclass, or one scalar type for a single column.
+
+    All constants are known to `Query.known`, so that tests can prepare each against the live schema.
+    """
+
+    known: ClassVar[list[Query[Any]]] = []  # Any: the list holds queries of every row type
+
+    def __init__(self, row: Callable[..., Row], text: LiteralString) -> None:  # a NewType is no class, but callable
+        self.row = row
+        self.text: LiteralString = text
+        self.module = calling_module()
+        self.factory = row_factory(row)
+        Query.known.append(self)
+
+
+class StatementUnfit(TypeError):
+    """A statement's columns do not fit its row class: a mistake in the code, found by the first run."""
+
+
+class NotOneRow(Defect):
+    """A statement that must give exactly one row gave none or several."""
+
+
+class DatabaseUnavailable(ServiceUnavailable):
+    """The database does not answer just now; the same request may be sent again."""
+
+
+class TransactionRetry(ServiceUnavailable):
+    """Two transactions stood in each other's way and this one was rolled back; send the request again."""
+
+
+class ConstraintUnnamed(Defect):
+    """A constraint refused this request and has no name for callers yet; nothing was written."""
+
+
+class TextUnstorable(Invalid):
+    """A text contains the character NUL or is no valid UTF-8, which PostgreSQL cannot store."""
+
+
+class NumberOutOfRange(Invalid):
+    """A number is larger than its column can hold."""
+
+
+class Tx:
+    """An open transaction. Commands take it first; whoever opened it commits."""
+
+    def __init__(self, connection: psycopg.Connection[Any], actor: Actor, at: datetime) -> None:  # Any: rows vary
+        self.connection = connection
+        self.actor = actor
+        self.at = at
+        """Start of the transaction by the database's clock."""
+
+    def one(self, query: Query[Row], **params: object) -> Row:
+        """The single row of a statement; raises NotOneRow when there is none or more than one."""
+        rows = self.all(query, **params)
+        if len(rows) != 1:
+            raise NotOneRow(f"{query.module}: expected one row, found {len(rows)}")
+        return rows[0]
+
+    def maybe(self, query: Query[Row], **params: object) -> Row | None:
+        """The single row of a statement, or None when there is none."""
+        rows = self.all(query, **params)
+        if len(rows) > 1:
+            raise NotOneRow(f"{query.module}: expected at most one row, found {len(rows)}")
+        return rows[0] if rows else None
+
+    def all(self, query: Query[Row], **params: object) -> list[Row]:
+        """All rows of a statement."""
+        with named_refusals(), self.connection.cursor(row_factory=query.factory) as cursor:
+            return cursor.execute(query.text, params or None).fetchall()
+
+    def run(self, query: Query[Any], **params: object) -> int:  # Any: the rows, if any, are not looked at
+        """Run a statement for its effect; the number of rows it touched."""
+        with named_refusals(), self.connection.cursor() as cursor:
+            return cursor.execute(query.text, params or None).rowcount
+
+    def many(self, query: Query[Any], rows: Sequence[Mapping[str, object]]) -> None:  # Any: as in `run`
+        """Run a statement once for each set of parameters, in one round trip."""
+        with named_refusals(), self.connection.cursor() as cursor:
+            cursor.executemany(query.text, rows)
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        """Undo what happens inside when it is refused, and keep the transaction alive."""
+        with self.connection.transaction():
+            yield
+
+
+class Db:
+    """A pool of connections under the application's role.
+
+    `role` is taken on every new connection when the DSN logs in as somebody else: the application never works as
+    owner or superuser, whatever the operator's DSN says.
+    """
+
+    def __init__(self, dsn: str, *, role: str = "hansa_app", size: int = 16, name: str = "hansa") -> None:
+        self.dsn, self.role = dsn, role
+        self.pool = ConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            open=False,
+            timeout=10,
+            name=name,
+            configure=self._configure,
+            check=ConnectionPool.check_connection,
+            kwargs={"application_name": name, "autocommit": True, "connect_timeout": 5},
+        )
+
+    def open(self) -> None:
+        """Open the pool and wait for the first connection. Raises DatabaseUnavailable."""
+        try:
+            self.pool.open(wait=True, timeout=15)
+        except PoolTimeout as error:
+            raise DatabaseUnavailable from error
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _configure(self, connection: psycopg.Connection[Any]) -> None:  # Any: rows are not looked at here
+        become(connection, self.role)
+
+    @contextmanager
+    def transaction(self, actor: Actor = SYSTEM) -> Generator[Tx]:
+        """Open a transaction for an actor; it commits when the block ends and rolls back when the block raises.
+
+        Deferred constraints speak at the commit, so their refusals leave here too.
+        Raises DatabaseUnavailable (retryable) when no connection can be had or it broke on the way.
+        """
+        assert not in_event_loop(), "a transaction would block the event loop: hand over with to_thread"
+        try:
+            with self.pool.connection() as connection:
+                try:
+                    with named_refusals(), connection.transaction():
+                        yield Tx(connection, actor, announce(connection, actor))
+                except psycopg.Error as error:
+                    if error.sqlstate in STALE_PLAN_STATES:
+                        connection.close()
+                    raise
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            raise DatabaseUnavailable from error
+
+
+def become(connection: psycopg.Connection[Any], role: str) -> None:  # Any: rows are not looked at here
+    """Take the application's role on a connection, with the search path that the job queue's own SQL needs.
+
+    A connection that logs in as the role has both already: the path is a setting of the role.
+    """
+    register_adapters(connection.adapters)
+    if connection.info.user != role:
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        connection.execute("SET search_path = jobs")
+
+
+ANNOUNCE = """
+    SELECT now(),
+           set_config('hansa.actor', %s, true),
+           set_config('hansa.actor_kind', %s, true),
+           set_config('hansa.user', %s, true),
+           set_config('hansa.trace', %s, true)
+"""
+
+
+def announce(connection: psycopg.Connection[Any], actor: Actor) -> datetime:  # Any: rows are not looked at here
+    """Tell PostgreSQL who acts in this transaction; returns its start by the database's clock."""
+    values = (actor.did, actor.kind, str(actor.user or ""), actor.trace)
+    row = connection.execute(ANNOUNCE, values).fetchone()
+    assert row is not None, "a SELECT without FROM gives one row"
+    return row[0]
+
+
+def calling_module() -> str:
+    """The module that defines a constant, so that a failing statement can be found."""
+    here = inspect.currentframe()
+    definition = here and here.f_back and here.f_back.f_back
+    return str(definition.f_globals["__name__"]) if definition else "?"
+
+
+def in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+@contextmanager
+def named_refusals() -> Generator[None]:
+    """Let a database error leave as the refusal that its constraint or SQLSTATE stands for."""
+    try:
+        yield
+    except psycopg.Error as error:
+        refusal = refusal_of(error)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def refusal_of(error: psycopg.Error) -> Refusal | None:
+    """The refusal that a database error stands for; None when it is no refusal but a fault."""
+    constraint, state = error.diag.constraint_name, error.sqlstate or ""
+    if constraint:
+        kind = REFUSALS.get(constraint)
+        if kind is None:
+            return ConstraintUnnamed(constraint=constraint)
+        raised = error.diag.source_function == "exec_stmt_raise"
+        return kind(error.diag.message_primary if raised else None, **(raised_facts(error) if raised else {}))
+    if state in {"40001", "40P01"}:
+        return TransactionRetry()
+    if state in {"22021", "22P05"} or (state == "" and isinstance(error, psycopg.DataError)):
+        return TextUnstorable()
+    if state == "22003":
+        return NumberOutOfRange()
+    return None
+
+
+def raised_facts(error: psycopg.Error) -> dict[str, object]:
+    """The facts that a routine attached to its RAISE as a JSON document in DETAIL."""
+    return json.loads(error.diag.message_detail) if error.diag.message_detail else {}
+
+
+class StrEnumDumper(StrDumper):
+    """Closed sets travel as their value; psycopg alone would send the member's name."""
+
+    def dump(self, obj: str) -> bytes:
+        return cast("StrEnum", obj).value.encode()
+
+
+def register_adapters(adapters: AdaptersMap) -> None:
+    adapters.register_dumper(dict, JsonbDumper)
+    adapters.register_dumper(StrEnum, StrEnumDumper)
+
+
+def row_factory(row: Callable[..., Row]) -> BaseRowFactory[Row]:
+    """A psycopg row factory for a dataclass, whose fields must be the columns, or for one scalar column."""
+    if not (isinstance(row, type) and is_dataclass(row)):
+        return cast("BaseRowFactory[Row]", scalar_row)
+    converters, build = field_converters(row), cast("Callable[..., Row]", row)
+
+    def factory(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Row]:  # Any: values of every column type
+        if cursor.description is None:
+            return lambda values: build(*values)
+        columns = [column.name for column in cursor.description]
+        if set(columns) != set(converters):
+            raise StatementUnfit(f"{row.__name__} wants {sorted(converters)}, the statement gives {sorted(columns)}")
+        plan = [(name, converters[name]) for name in columns]
+        return lambda values: build(
+            **{
+                name: value if convert is None or value is None else convert(value)
+                for (name, convert), value in zip(plan, values, strict=True)
+            }
+        )
+
+    return cast("BaseRowFactory[Row]", factory)
+
+
+def field_converters(row: type) -> dict[str, Callable[[Any], object] | None]:  # Any: a column's value
+    """For each field of a row class, what turns the driver's value into the field's type (None: it fits already)."""
+    hints = get_type_hints(row)
+    return {name.name: converter(hints[name.name]) for name in fields(row)}
+
+
+def converter(hint: Any) -> Callable[[Any], object] | None:  # Any: a type annotation, and a column's value
+    """Closed sets come as text, nested values as JSON; everything else the driver reads by itself."""
+    if get_origin(hint) in {UnionType, Union}:
+        inner = [part for part in get_args(hint) if part is not NoneType]
+        return converter(inner[0]) if len(inner) == 1 else None
+    if get_origin(hint) in (list, tuple, Sequence):
+        return sequence_converter(converter(get_args(hint)[0]), tuple if get_origin(hint) is tuple else list)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint
+    if isinstance(hint, type) and is_dataclass(hint):
+        return nested(hint)
+    return None
+
+
+def sequence_converter(
+    each: Callable[[Any], object] | None,
+    container: Callable[[Iterable[object]], object],  # Any: an element's value
+) -> Callable[[Any], object] | None:
+    if each is None:
+        return None
+    return lambda values: container(each(value) for value in values)
+
+
+def nested(row: type) -> Callable[[Any], object]:  # Any: a JSON object's value
+    """Read a JSON object into a dataclass, as it comes from `jsonb_build_object`."""
+    from pydantic import TypeAdapter
+
+    adapter = cast("TypeAdapter[object]", TypeAdapter(row))
+    return adapter.validate_python
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Row]):
+    """One page of a list, by key: ask again with `after` to go on; None means that this was the last."""
+
+    items: list[Row] = field(default_factory=list[Row])
+    after: str | None = None

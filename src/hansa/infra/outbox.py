@@ -1,0 +1,196 @@
+"""Events through an outbox: published with the data they speak of, delivered at least once, in order per key.
+
+A reaction is a command of a higher context that runs when a lower one has published something. It runs in a
+transaction of its own, together with a row in `ops.effects`: an event that is delivered twice has one effect.
+Nothing notifies on the hot path; the dispatcher polls (a NOTIFY in each transaction halves the throughput).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+
+from hansa.infra.db import Actor, Db, JsonObject, Query, Tx
+from hansa.infra.log import logger
+from hansa.kernel.errors import Refusal
+from hansa.kernel.events import EVENTS, Event
+from hansa.kernel.ids import EventId
+
+log = logger(__name__)
+E = TypeVar("E", bound=Event)
+
+LEASE = timedelta(seconds=30)
+"""How long a dispatcher may work on an event before another one takes it over."""
+BACKOFF_S_MAX = 60
+BATCH = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """An event as it waits for delivery."""
+
+    id: EventId
+    name: str
+    payload: JsonObject
+    actor: str
+    trace: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaction:
+    """What a context does about an event; its name is the key of its effect."""
+
+    name: str
+    event: type[Event]
+    run: Callable[[Tx, Any, EventId], object]  # Any: the event's own class, which `event` names
+
+
+REACTIONS: dict[str, list[Reaction]] = {}
+"""Event name -> reactions, in the order in which the contexts were loaded: low to high."""
+
+
+def on(event: type[E]) -> Callable[[Callable[[Tx, E, EventId], object]], Callable[[Tx, E, EventId], object]]:
+    """Make a function a reaction to an event: `(tx, event, event_id)`."""
+
+    def register(run: Callable[[Tx, E, EventId], object]) -> Callable[[Tx, E, EventId], object]:
+        name = f"{run.__module__.removeprefix('hansa.')}.{run.__name__}"
+        known = REACTIONS.setdefault(event.name, [])
+        assert all(reaction.name != name for reaction in known), f"two reactions are called {name}"
+        known.append(Reaction(name=name, event=event, run=run))
+        return run
+
+    return register
+
+
+PUBLISH = Query(
+    EventId,
+    """
+    INSERT INTO ops.outbox (name, version, ordering_key, payload)
+    VALUES (%(name)s, %(version)s, %(ordering_key)s, %(payload)s)
+    RETURNING id
+    """,
+)
+
+
+def publish(tx: Tx, event: Event) -> EventId:
+    """Publish a fact in the transaction that makes it true; returns the id that `?after=` waits for."""
+    payload: JsonObject = to_jsonable_python(dataclasses.asdict(event))
+    return tx.one(PUBLISH, name=event.name, version=event.version, ordering_key=event.ordering_key(), payload=payload)
+
+
+# An event is taken only when no earlier one of its key is undelivered: that keeps the order without a lock on the
+# key. Rows are claimed, never `id > last`: an id drawn earlier may commit later.
+CLAIM = Query(
+    OutboxRow,
+    """
+    UPDATE ops.outbox AS claimed
+       SET attempts = claimed.attempts + 1,
+           due_at = clock_timestamp() + %(lease)s
+      FROM (SELECT candidate.id
+              FROM ops.outbox AS candidate
+             WHERE candidate.delivered_at IS NULL
+               AND candidate.due_at <= clock_timestamp()
+               AND NOT EXISTS (SELECT FROM ops.outbox AS earlier
+                                WHERE earlier.delivered_at IS NULL
+                                  AND earlier.ordering_key = candidate.ordering_key
+                                  AND earlier.id < candidate.id)
+             ORDER BY candidate.id
+             LIMIT %(batch)s
+               FOR UPDATE SKIP LOCKED) AS due
+     WHERE claimed.id = due.id
+    RETURNING claimed.id, claimed.name, claimed.payload, claimed.actor, claimed.trace, claimed.attempts
+    """,
+)
+
+BEGIN_EFFECT = Query(
+    int,
+    """
+    INSERT INTO ops.effects (event_id, reaction)
+    VALUES (%(event)s, %(reaction)s)
+    ON CONFLICT (event_id, reaction) DO NOTHING
+    """,
+)
+
+DELIVERED = Query(
+    int,
+    """
+    UPDATE ops.outbox
+       SET delivered_at = clock_timestamp(), last_error = NULL
+     WHERE id = %(event)s
+    """,
+)
+
+POSTPONE = Query(
+    int,
+    """
+    UPDATE ops.outbox
+       SET due_at = clock_timestamp() + make_interval(secs => %(seconds)s), last_error = %(error)s
+     WHERE id = %(event)s
+    """,
+)
+
+UNDELIVERED = Query(int, "SELECT count(*) FROM ops.outbox WHERE delivered_at IS NULL")
+
+IS_DELIVERED = Query(bool, "SELECT delivered_at IS NOT NULL FROM ops.outbox WHERE id = %(event)s")
+
+
+def dispatch(db: Db) -> int:
+    """Deliver what is due, one batch; returns how many events were taken (0: nothing to do)."""
+    with db.transaction(Actor(kind="system", did="outbox")) as tx:
+        rows = tx.all(CLAIM, lease=LEASE, batch=BATCH)
+    for row in sorted(rows, key=lambda row: row.id):
+        deliver(db, row)
+    return len(rows)
+
+
+def deliver(db: Db, row: OutboxRow) -> None:
+    """Run every reaction of one event, each in its own transaction; a failure postpones the event."""
+    actor = Actor(kind="system", did=row.actor, trace=row.trace)
+    try:
+        for reaction in REACTIONS.get(row.name, []):
+            run_once(db, actor, reaction, row)
+        with db.transaction(actor) as tx:
+            tx.run(DELIVERED, event=row.id)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong, the event must stay and be tried again
+        log.warning("event postponed", event_id=row.id, event_name=row.name, attempts=row.attempts, error=repr(error))
+        postpone(db, row, error)
+
+
+def postpone(db: Db, row: OutboxRow, error: Exception) -> None:
+    seconds = min(0.1 * 2.0 ** min(row.attempts, 10), BACKOFF_S_MAX)
+    try:
+        with db.transaction(Actor(kind="system", did="outbox", trace=row.trace)) as tx:
+            tx.run(POSTPONE, event=row.id, seconds=seconds, error=repr(error)[:2000])
+    except Refusal:
+        log.warning("the database is away; the event's lease will end by itself", event_id=row.id)
+
+
+def run_once(db: Db, actor: Actor, reaction: Reaction, row: OutboxRow) -> None:
+    """The effect and its key commit together, so a second delivery finds the key and does nothing."""
+    event: object = TypeAdapter(EVENTS[row.name]).validate_python(row.payload)
+    with db.transaction(actor) as tx:
+        if tx.run(BEGIN_EFFECT, event=row.id, reaction=reaction.name):
+            reaction.run(tx, event, row.id)
+
+
+def undelivered(tx: Tx) -> int:
+    """How many events wait for a reaction."""
+    return tx.one(UNDELIVERED)
+
+
+def delivered(tx: Tx, event: EventId) -> bool:
+    """Whether all reactions to an event have run; an id that never was counts as delivered."""
+    return tx.maybe(IS_DELIVERED, event=event) is not False
+
+
+def as_json(event: Event) -> str:
+    """An event as the JSON document that webhooks and streams carry."""
+    return json.dumps(to_jsonable_python(dataclasses.asdict(event)))
