@@ -1,0 +1,1 @@
+"""Credits reacts to nothing: agents appear in the books when they first hold a credit."""

@@ -1,0 +1,1 @@
+"""Identity reacts to nothing: it stands below every other context."""

@@ -1,0 +1,1 @@
+-- No views: an account is read by its owner or by the house, in one piece.

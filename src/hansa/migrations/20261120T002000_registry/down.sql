@@ -1,0 +1,14 @@
+DROP TRIGGER agent_pricing_updated_at ON registry.agent_pricing;
+DROP TRIGGER agents_updated_at ON registry.agents;
+DROP TABLE registry.agent_pricing;
+DROP TABLE registry.agent_domains;
+DROP TABLE registry.domains;
+DROP TABLE registry.agent_skills;
+DROP TABLE registry.skills;
+DROP TABLE registry.agent_capabilities;
+DROP FUNCTION registry.skills_text(text[]);
+DROP TABLE registry.agent_cards;
+DROP TABLE registry.agents;
+DROP TYPE registry.skill_level;
+DROP TYPE registry.agent_status;
+DROP SCHEMA registry;

@@ -1,0 +1,1 @@
+-- No views: profiles are put together by queries, boards belong to the market.
