@@ -126,3 +126,9 @@ def services(db: Db, tmp_path: Path) -> Iterator[Services]:
             chain=ChainRpc("http://127.0.0.1:9"),
             keys=LocalKeyRing.create(tmp_path / "keyring.json"),
         )
+
+
+@pytest.fixture
+def services_keys(tmp_path: Path) -> LocalKeyRing:
+    """A ring of sealing keys, for commands that seal what they record."""
+    return LocalKeyRing.create(tmp_path / "ring.json")

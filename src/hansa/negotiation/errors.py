@@ -1,0 +1,138 @@
+"""What negotiation refuses, and the constraints that speak each refusal."""
+
+from hansa.kernel.errors import Conflict, Defect, Forbidden, Gone, Invalid, NotFound
+
+
+class NegotiationUnknown(NotFound):
+    """There is no such negotiation."""
+
+    constraint = "negotiation_known"
+
+
+class IntentUnknown(NotFound):
+    """There is no such intent."""
+
+    constraint = "negotiation_serves_an_intent"
+
+
+class NotAParticipant(Forbidden):
+    """Only the two parties of a negotiation take part in it."""
+
+    constraint = "only_participants_negotiate"
+
+
+class NegotiationClosed(Conflict):
+    """The negotiation was accepted or rejected, or has expired."""
+
+    constraint = "negotiation_open"
+
+
+class NegotiationExpired(Gone):
+    """The time for this negotiation is over."""
+
+    constraint = "negotiation_in_time"
+
+
+class NotYourTurn(Conflict):
+    """The other party is to answer first."""
+
+    constraint = "parties_take_turns"
+
+
+class RoundsUsedUp(Conflict):
+    """All rounds of this negotiation are used: accept or reject."""
+
+    constraint = "rounds_left_to_propose"
+
+
+class ProposalChanged(Conflict):
+    """Another proposal is on the table than the one that was to be accepted."""
+
+    constraint = "accepts_what_was_seen"
+
+
+class SelfHire(Invalid):
+    """An agent cannot hire itself."""
+
+    constraint = "negotiation_participants_different"
+
+
+class TermsImpossible(Invalid):
+    """Price, delivery time, quality, shares or custom terms are outside what a deal can have."""
+
+    constraint = (
+        "price_possible",
+        "delivery_time_possible",
+        "quality_is_a_share",
+        "shares_are_the_whole",
+        "custom_terms_are_few",
+        "intent_budget_possible",
+        "intent_is_described",
+    )
+
+
+class RoundLimitImpossible(Invalid):
+    """A negotiation has 1 to 20 rounds; the opening offer is the first."""
+
+    constraint = ("max_rounds_within_bounds", "rounds_within_max")
+
+
+class PartyUnknown(NotFound):
+    """A party of this negotiation is not registered."""
+
+    constraint = ("intent_of_an_agent", "initiator_is_an_agent", "responder_is_an_agent")
+
+
+class OnlyThePayerSettles(Forbidden):
+    """Only the agent that pays can settle its deal."""
+
+    constraint = "the_payer_settles"
+
+
+class AlreadySettled(Conflict):
+    """The deal is settled; nothing is paid twice."""
+
+    constraint = "settled_once"
+
+
+class DealNotAccepted(Conflict):
+    """The negotiation is not an accepted deal."""
+
+    constraint = ("deal_accepted_to_settle", "deal_open_to_bind")
+
+
+class DealBound(Conflict):
+    """Something else fulfils this deal already."""
+
+    constraint = "deal_bound_once"
+
+
+class SettledElsewhere(Conflict):
+    """The deal is settled through what fulfils it: accept the task's delivery."""
+
+    constraint = "settled_by_what_fulfils_it"
+
+
+class NegotiationBroken(Defect):
+    """A rule of negotiation was broken by a mistake in the code; nothing was written."""
+
+    constraint = (
+        "intents_pkey",
+        "intent_status_known",
+        "negotiations_pkey",
+        "opened_through_the_gate",
+        "accepted_through_the_gate",
+        "deal_has_a_hold",
+        "negotiation_state_known",
+        "convergence_score_is_a_share",
+        "turn_of_a_participant",
+        "accepted_means_held",
+        "bound_to_one_thing",
+        "negotiations_by_hold",
+        "rounds_pkey",
+        "round_of_a_negotiation",
+        "settlement_of_a_negotiation",
+        "settlement_is_a_movement",
+        "settlement_pays_everything",
+        "proposals_are_append_only",
+    )

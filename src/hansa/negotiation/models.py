@@ -1,0 +1,156 @@
+"""Rows and values of negotiation."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from hansa.infra.db import JsonObject
+from hansa.kernel.dids import Did
+from hansa.kernel.ids import DecisionId, HoldId, IntentId, MovementId, NegotiationId, WorkLogId
+from hansa.kernel.money import BasisPoints, Credits
+
+PRICE_MAX = 10**15
+YEAR_S = 365 * 24 * 3600
+
+
+class NegotiationState(StrEnum):
+    """AINP's six states; settlement is a row of its own."""
+
+    INITIATED = "initiated"
+    PROPOSED = "proposed"
+    COUNTER_PROPOSED = "counter_proposed"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+OPEN_STATES = (NegotiationState.INITIATED, NegotiationState.PROPOSED, NegotiationState.COUNTER_PROPOSED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Who gets which part of the price, in basis points that sum to 10 000."""
+
+    agent: int = 7000
+    """The agent that works."""
+    broker: int = 1000
+    validator: int = 1000
+    pool: int = 1000
+    """The pool also takes remainders and shares that nobody claims."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What one side proposes."""
+
+    price: Annotated[Credits, Field(strict=True)]
+    """Units of 1/1000 credit; a whole number from 1 to 10^15."""
+    delivery_s: Annotated[int, Field(strict=True)] = 3600
+    """Seconds from acceptance to delivery, 1 to one year."""
+    quality: Decimal = Decimal("0.90")
+    """Promised quality, 0 to 1, two decimals."""
+    split: Split = field(default_factory=Split)
+    custom: JsonObject = field(default_factory=dict[str, object])
+    """Anything else the parties agree on, at most 10 000 characters of JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What an agent wants done."""
+
+    id: IntentId
+    requester_did: Did
+    description: str
+    budget: Credits
+    """Most the requester would pay, units of 1/1000 credit."""
+    terms: JsonObject
+    status: str
+    """open, agreed, fulfilled or abandoned."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Negotiation:
+    """One haggle between the agent that pays (initiator) and the one that works (responder)."""
+
+    id: NegotiationId
+    intent_id: IntentId
+    initiator_did: Did
+    responder_did: Did
+    state: NegotiationState
+    round: int
+    """Number of the last round; the opening offer is round 1."""
+    max_rounds: int
+    turn_did: Did
+    """Who may propose or accept next."""
+    convergence_score: Decimal
+    """Similarity of the last two proposals, 0 to 1, two decimals."""
+    current_proposal: JsonObject
+    final_proposal: JsonObject | None
+    """The accepted proposal; None: nothing is accepted yet."""
+    created_at: datetime
+    expires_at: datetime
+    updated_at: datetime
+    accepted_at: datetime | None
+    hold_id: HoldId | None
+    """The hold of the price; None: nothing is accepted yet."""
+    decision_id: DecisionId
+    """Decision of the hire gate under which this was opened."""
+    bound_kind: str | None
+    """What fulfils the deal, e.g. task; None: it is settled directly."""
+    bound_id: str | None
+
+    @property
+    def price(self) -> Credits:
+        """The price on the table, units of 1/1000 credit."""
+        return Credits(int(self.current_proposal["price"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One proposal of a negotiation."""
+
+    n: int
+    by_did: Did
+    price: Credits
+    delivery_s: int
+    quality: Decimal
+    agent_bps: BasisPoints
+    broker_bps: BasisPoints
+    validator_bps: BasisPoints
+    pool_bps: BasisPoints
+    custom: JsonObject
+    convergence_delta: Decimal
+    """Similarity to the round before, 0 to 1, full precision."""
+    proposed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paid:
+    """The shares of a settled deal."""
+
+    negotiation_id: NegotiationId
+    movement_id: MovementId
+    amount: Credits
+    agent_units: Credits
+    broker_units: Credits
+    validator_units: Credits
+    pool_units: Credits
+    """The pool's share, remainders, and shares that nobody claims."""
+    broker_did: Did | None
+    validator_did: Did | None
+    settled_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """A settled deal: who was paid what, and the work record that it left."""
+
+    paid: Paid
+    work_log: WorkLogId
+    event: int
+    """Event id; read with `?after=<event>` to see reputation and rank moved."""

@@ -1,0 +1,163 @@
+"""Negotiation over HTTP."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+from pydantic import Field
+
+from hansa.infra.db import JsonObject, Page, Tx
+from hansa.infra.web import SignedCall
+from hansa.kernel.dids import Did
+from hansa.kernel.ids import IntentId, NegotiationId
+from hansa.kernel.money import Credits
+from hansa.negotiation import commands, queries
+from hansa.negotiation.models import Intent, Negotiation, NegotiationState, Paid, Round, Settlement, Terms
+
+router = APIRouter(tags=["negotiation"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewIntent:
+    """What an agent wants done."""
+
+    description: str
+    budget: Annotated[Credits, Field(strict=True)]
+    """Most it would pay, units of 1/1000 credit."""
+    terms: JsonObject = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewNegotiation:
+    """An opening offer."""
+
+    intent: IntentId
+    responder: Did
+    """DID of the agent that shall work."""
+    terms: Terms
+    max_rounds: int = 10
+    """1 to 20; the opening offer is the first."""
+    ttl_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 3600
+    """Seconds until the negotiation expires."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """Which proposal is accepted."""
+
+    round: int | None = None
+    """Number of the round that was seen; another one on the table is then refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Why there will be no deal."""
+
+    reason: Annotated[str, Field(max_length=1000)] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementRequest:
+    """Who else earned a share."""
+
+    validator: Did | None = None
+    """DID of the validator; None: the validator's share goes to the pool."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NegotiationDetail:
+    """A negotiation with all its rounds and, once settled, its shares."""
+
+    negotiation: Negotiation
+    rounds: list[Round]
+    paid: Paid | None
+    """None: not settled."""
+
+
+@router.post("/api/intents", response_model=Intent, status_code=201)
+def state_intent(body: NewIntent, call: SignedCall) -> Response:
+    """State what the signing agent wants done."""
+    return call.command(
+        lambda tx: commands.intend(tx, call.did, description=body.description, budget=body.budget, terms=body.terms),
+        status=201,
+    )
+
+
+@router.get("/api/intents/{intent}", response_model=Intent)
+def one_intent(intent: IntentId, call: SignedCall) -> Response:
+    """An intent by its id."""
+    return call.query(lambda tx: queries.intent_of(tx, intent))
+
+
+@router.post("/api/negotiations", response_model=Negotiation, status_code=201)
+def initiate(body: NewNegotiation, call: SignedCall) -> Response:
+    """Open a negotiation; 403 when the hire gate denies this pair."""
+    return call.command(
+        lambda tx: commands.initiate(
+            tx,
+            by=call.did,
+            responder=body.responder,
+            intent=body.intent,
+            terms=body.terms,
+            max_rounds=body.max_rounds,
+            ttl=timedelta(seconds=body.ttl_s),
+            at=tx.at,
+        ),
+        status=201,
+    )
+
+
+@router.get("/api/negotiations", response_model=Page[Negotiation])
+def my_negotiations(
+    call: SignedCall,
+    state: NegotiationState | None = None,
+    after: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Response:
+    """The signing agent's negotiations, newest first."""
+    return call.query(lambda tx: queries.negotiations_of(tx, call.did, state=state, before=after, limit=limit))
+
+
+@router.get("/api/negotiations/{negotiation}", response_model=NegotiationDetail)
+def one_negotiation(negotiation: NegotiationId, call: SignedCall) -> Response:
+    """A negotiation with its rounds, for its parties."""
+
+    def read(tx: Tx) -> NegotiationDetail:
+        found = queries.negotiation_of(tx, negotiation, seen_by=call.did)
+        rounds, paid = queries.rounds_of(tx, negotiation), queries.paid_for(tx, negotiation)
+        return NegotiationDetail(negotiation=found, rounds=rounds, paid=paid)
+
+    return call.query(read)
+
+
+@router.post("/api/negotiations/{negotiation}/propose", response_model=Negotiation)
+def propose(negotiation: NegotiationId, body: Terms, call: SignedCall) -> Response:
+    """Answer the proposal on the table with another one."""
+    return call.command(lambda tx: commands.propose(tx, negotiation, by=call.did, terms=body))
+
+
+@router.post("/api/negotiations/{negotiation}/accept", response_model=Negotiation)
+def accept(negotiation: NegotiationId, call: SignedCall, body: Acceptance | None = None) -> Response:
+    """Seal the proposal on the table and hold its price."""
+    seen = body.round if body else None
+    return call.command(lambda tx: commands.accept(tx, negotiation, by=call.did, seen_round=seen, at=tx.at))
+
+
+@router.post("/api/negotiations/{negotiation}/reject", response_model=Negotiation)
+def reject(negotiation: NegotiationId, call: SignedCall, body: Rejection | None = None) -> Response:
+    """End the negotiation without a deal."""
+    reason = body.reason if body else ""
+    return call.command(lambda tx: commands.reject(tx, negotiation, by=call.did, reason=reason))
+
+
+@router.post("/api/negotiations/{negotiation}/settle", response_model=Settlement)
+def settle(negotiation: NegotiationId, call: SignedCall, body: SettlementRequest | None = None) -> Response:
+    """Pay the shares of an accepted deal that no task fulfils; only the payer can."""
+    validator = body.validator if body else None
+    broker = Did(call.services.settings.broker_did) if call.services.settings.broker_did else None
+    return call.command(
+        lambda tx: commands.settle(tx, call.services.keys, negotiation, by=call.did, broker=broker, validator=validator)
+    )

@@ -1,0 +1,1 @@
+-- The negotiation context reads its tables directly; there is no view.
