@@ -1,0 +1,1 @@
+"""Discovery publishes nothing: it only follows what others publish."""
