@@ -50,16 +50,8 @@ def resolve(settings: Settings) -> Database:
 def embedded(server: Server) -> Database:
     """The database on an embedded server; its roles and the database itself are made on first use."""
     with psycopg.connect(server.dsn(role="postgres", database="postgres"), autocommit=True) as connection:
-        for role in (OWNER_ROLE, APP_ROLE):
-            ensure_role(connection, server, role)
-        # The application's rights belong to the owner: only then may migrations hand them out and set its path.
-        connection.execute(
-            sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(sql.Identifier(APP_ROLE), sql.Identifier(OWNER_ROLE))
-        )
-        if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE))
-            )
+        if not has_database(connection):
+            prepare(connection, server)
     return Database(
         app_dsn=server.dsn(role=APP_ROLE, database=DATABASE),
         owner_dsn=server.dsn(role=OWNER_ROLE, database=DATABASE),
@@ -67,15 +59,30 @@ def embedded(server: Server) -> Database:
     )
 
 
-def ensure_role(connection: psycopg.Connection[tuple[object, ...]], server: Server, role: str) -> None:
-    """A role that can log in; the owner may also change the application's role, nobody else's."""
-    known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-    verb = sql.SQL("ALTER" if known else "CREATE")
-    rights = sql.SQL("CREATEROLE" if role == OWNER_ROLE else "NOCREATEROLE")
-    connection.execute(
-        sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB {} PASSWORD {}").format(
-            verb, sql.Identifier(role), rights, sql.Literal(server.password_of(role))
+def has_database(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    return connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is not None
+
+
+def prepare(connection: psycopg.Connection[tuple[object, ...]], server: Server) -> None:
+    """Make the roles and the database on a new server; whoever comes second waits and finds them made."""
+    connection.execute("SELECT pg_advisory_lock(hashtext('hansa.database'))")
+    if has_database(connection):
+        return
+    rights_of = {OWNER_ROLE: sql.SQL("CREATEROLE"), APP_ROLE: sql.SQL("NOCREATEROLE")}
+    for role, rights in rights_of.items():
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        connection.execute(
+            sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB {} PASSWORD {}").format(
+                sql.Identifier(role), rights, sql.Literal(server.password_of(role))
+            )
         )
+    # The application's role belongs to the owner: only then may migrations hand out rights and set its search path.
+    connection.execute(
+        sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(sql.Identifier(APP_ROLE), sql.Identifier(OWNER_ROLE))
+    )
+    connection.execute(
+        sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE))
     )
 
 

@@ -49,7 +49,7 @@ def configure(*, json_lines: bool | None = None, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "procrastinate", "psycopg.pool", "uvicorn.access"):
+    for noisy in ("httpx", "httpcore", "procrastinate", "psycopg.pool", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

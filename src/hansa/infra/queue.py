@@ -101,7 +101,8 @@ def worker_app(connector: procrastinate.PsycopgConnector, services: Services) ->
     """The procrastinate application that runs all known jobs with the process's services."""
     app = procrastinate.App(connector=connector)
     for kind in KNOWN.jobs.values():
-        retry = RetryStrategy(max_attempts=kind.attempts, exponential_wait=2)
+        # The library counts the attempts after the first one, and takes 0 for "for ever".
+        retry = RetryStrategy(max_attempts=kind.attempts - 1, exponential_wait=2) if kind.attempts > 1 else False
         task = app.task(name=kind.name, retry=retry, pass_context=False)(bound(kind.work, services))
         if kind.cron:
             app.periodic(cron=kind.cron)(task)

@@ -53,7 +53,7 @@ class Refusal(Exception):
     @classmethod
     def code(cls) -> str:
         """The stable name of this refusal for programs: the class name in snake case."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
     def problem(self) -> dict[str, object]:
         """The refusal as the members of an RFC 9457 problem document."""

@@ -1,0 +1,174 @@
+"""Transactions with an actor, typed statements, refusals with names."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC
+from enum import StrEnum
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from hansa.infra.db import (
+    Actor,
+    ConstraintUnnamed,
+    DatabaseUnavailable,
+    Db,
+    NotOneRow,
+    NumberOutOfRange,
+    Query,
+    StatementUnfit,
+    TextUnstorable,
+    TransactionRetry,
+)
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner:
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Painted:
+    colour: Colour
+    previous: Colour | None
+    inner: Inner
+    inners: list[Inner]
+
+
+@pytest.fixture
+def statements():
+    """Statements of a test are not statements of the product."""
+    before = len(Query.known)
+    yield Query
+    del Query.known[before:]
+
+
+def test_a_transaction_tells_the_database_who_acts(db, statements):
+    who = statements(
+        str,
+        "SELECT current_user || ' ' || current_setting('hansa.actor') || ' ' || current_setting('hansa.actor_kind')"
+        " || ' ' || current_setting('hansa.trace')",
+    )
+
+    with db.transaction(Actor(kind="agent", did="did:key:x", trace="t1")) as tx:
+        assert tx.one(who) == "hansa_app did:key:x agent t1"
+        assert tx.at.tzinfo == UTC
+    with db.transaction() as tx:
+        assert tx.one(who) == "hansa_app  system "
+
+
+def test_a_connection_of_a_superuser_takes_the_applications_role(postgres, database, statements):
+    role = statements(bool, "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+
+    with Db(postgres.dsn(role="postgres", database=database), size=1) as db, db.transaction() as tx:
+        assert tx.one(role) is False
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            tx.connection.execute("DELETE FROM ops.outbox")
+
+
+def test_rows_become_what_their_class_says(tx, statements):
+    query = statements(
+        Painted,
+        """
+        SELECT 'red' AS colour, NULL AS previous, jsonb_build_object('n', 1) AS inner,
+               jsonb_build_array(jsonb_build_object('n', 2)) AS inners
+        """,
+    )
+
+    row = tx.one(query)
+
+    assert row == Painted(colour=Colour.RED, previous=None, inner=Inner(n=1), inners=[Inner(n=2)])
+    assert row.colour is Colour.RED
+
+
+def test_a_statement_that_does_not_fit_its_class_is_a_mistake_found_at_once(tx, statements):
+    with pytest.raises(StatementUnfit, match="Inner wants"):
+        tx.one(statements(Inner, "SELECT 1 AS other"))
+
+
+def test_one_row_means_one_row(tx, statements):
+    two, none = (statements(int, f"SELECT n FROM generate_series(1, {count}) AS n") for count in (2, 0))
+
+    with pytest.raises(NotOneRow):
+        tx.one(two)
+    with pytest.raises(NotOneRow):
+        tx.one(none)
+    with pytest.raises(NotOneRow):
+        tx.maybe(two)
+    assert tx.maybe(none) is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "refusal"),
+    [
+        ("SELECT 9223372036854775807::bigint + %(n)s", NumberOutOfRange),
+        ("DO $$BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END$$", TransactionRetry),
+        (
+            "DO $$BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '23514', CONSTRAINT = 'nobody_knows_me'; END$$",
+            ConstraintUnnamed,
+        ),
+    ],
+)
+def test_errors_of_the_database_get_names(tx, statements, sql, refusal):
+    parameters = {"n": 1} if "%(n)s" in sql else {}
+
+    with pytest.raises(refusal), tx.savepoint():
+        tx.run(statements(int, sql), **parameters)
+
+
+def test_a_nul_byte_is_refused_by_name(tx, statements):
+    with pytest.raises(TextUnstorable):
+        tx.one(statements(str, "SELECT %(text)s::text"), text="a\0b")
+
+
+def test_a_connection_forgets_a_plan_that_no_longer_fits(db, owner, statements):
+    owner.execute("CREATE TABLE public.shape (n int); INSERT INTO public.shape VALUES (1)")
+    owner.execute("GRANT SELECT ON public.shape TO hansa_app")
+    read = statements(object, "SELECT n FROM public.shape")
+    pids = set()
+    with Db(db.dsn, size=1) as small:
+        for _ in range(7):  # the driver prepares a statement after its fifth use
+            with small.transaction() as tx:
+                tx.one(read)
+                pids.add(tx.connection.info.backend_pid)
+        owner.execute("ALTER TABLE public.shape ALTER n TYPE text")
+
+        with pytest.raises(psycopg.errors.FeatureNotSupported), small.transaction() as tx:
+            tx.one(read)
+        with small.transaction() as tx:
+            assert tx.one(read) == "1"
+            assert tx.connection.info.backend_pid not in pids
+
+
+def test_an_absent_database_is_a_refusal_that_may_be_retried(tmp_path):
+    db = Db(f"postgresql:///hansa?host={tmp_path}", size=1)
+    db.pool.timeout = 0.2
+    db.pool.open()
+    try:
+        with pytest.raises(DatabaseUnavailable) as refused, db.transaction():
+            pass
+    finally:
+        db.close()
+
+    assert (refused.value.status, refused.value.retryable) == (503, True)
+
+
+def test_a_transaction_in_an_event_loop_is_a_mistake(db):
+    async def wrong():
+        with db.transaction():
+            pass
+
+    with pytest.raises(AssertionError, match="to_thread"):
+        asyncio.run(wrong())
+
+
+def test_lists_and_dicts_travel(tx, statements):
+    query = statements(UUID, "SELECT (%(doc)s::jsonb ->> 'id')::uuid WHERE 'b' = ANY (%(list)s)")
+    given = UUID(int=7)
+
+    assert tx.one(query, doc={"id": str(given)}, list=["a", "b"]) == given
