@@ -1,0 +1,108 @@
+"""Facts that proof publishes."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+from uuid import UUID
+
+from hansa.kernel.dids import Did
+from hansa.kernel.events import Event, event
+from hansa.kernel.ids import WorkLogId
+from hansa.proof.models import UpdateTrigger
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRecorded(Event):
+    """A settlement left its evidence; reputation and trust do not count it yet."""
+
+    name: ClassVar[str] = "proof.outcome_recorded"
+
+    ref: str
+    """What was settled, `kind:id`: the key of the evidence."""
+    agent: Did
+    log: WorkLogId
+
+    def ordering_key(self) -> str:
+        return self.agent
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReputationChanged(Event):
+    """The published reputation of an agent is another one."""
+
+    name: ClassVar[str] = "proof.reputation_changed"
+
+    agent: Did
+    score: Decimal
+    """0 to 1, two decimals."""
+    trigger: UpdateTrigger
+
+    def ordering_key(self) -> str:
+        return self.agent
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustChanged(Event):
+    """A piece of work moved the trust in an agent."""
+
+    name: ClassVar[str] = "proof.trust_changed"
+
+    agent: Did
+    score: float
+    """0 to 1."""
+    reliability: float
+    honesty: float
+    competence: float
+    timeliness: float
+
+    def ordering_key(self) -> str:
+        return self.agent
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkPublished(Event):
+    """An agent let everybody read one piece of its work, by a request that it signed."""
+
+    name: ClassVar[str] = "proof.work_published"
+
+    log: WorkLogId
+    agent: Did
+
+    def ordering_key(self) -> str:
+        return self.agent
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisclosureAsked(Event):
+    """Somebody asks an agent to show claims about one piece of its work."""
+
+    name: ClassVar[str] = "proof.disclosure_asked"
+
+    request: UUID
+    log: WorkLogId
+    agent: Did
+
+    def ordering_key(self) -> str:
+        return self.agent
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkDisclosed(Event):
+    """An agent showed claims about one piece of its work to the one who asked, and they were verified."""
+
+    name: ClassVar[str] = "proof.work_disclosed"
+
+    request: UUID
+    log: WorkLogId
+    agent: Did
+    claims: list[str]
+    """Names of the claims, not their values."""
+
+    def ordering_key(self) -> str:
+        return self.agent

@@ -1,0 +1,15 @@
+"""Housekeeping of proof."""
+
+from hansa.infra.db import Actor
+from hansa.infra.queue import tick
+from hansa.infra.services import Services
+from hansa.proof import commands
+
+HOUSEKEEPER = Actor(kind="system", did="proof.jobs")
+
+
+@tick("proof.age_reputations", every_s=60)
+def age_reputations(services: Services) -> int:
+    """Once a day each score is brought to that day, so that idle agents are not shown with the score of last year."""
+    with services.db.transaction(HOUSEKEEPER) as tx:
+        return commands.age_reputations(tx, at=tx.at)

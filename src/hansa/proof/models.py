@@ -1,0 +1,266 @@
+"""Rows and values of proof."""
+
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from hansa.infra.db import JsonObject
+from hansa.kernel.dids import Did
+from hansa.kernel.ids import UserId, WorkLogId
+from hansa.kernel.money import Asset
+
+DisclosureId = NewType("DisclosureId", UUID)
+
+
+class UpdateTrigger(StrEnum):
+    """What kind of evidence moved a reputation, in the registry's words."""
+
+    X402_SETTLEMENT = "x402_settlement"
+    ZKP_PROOF = "zkp_proof"
+    ORACLE_ATTESTATION = "oracle_attestation"
+
+
+class AttestationSource(StrEnum):
+    SWITCHBOARD = "switchboard"
+    THIRD_PARTY = "third_party"
+
+
+class DisclosureLevel(StrEnum):
+    """Who may read the content of a work log."""
+
+    PUBLIC = "public"
+    PRIVATE_ZK = "private_zk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a piece of work ended, told by whoever settled it."""
+
+    agent: Did
+    payer: Did
+    subject_kind: str
+    """What was settled, e.g. `negotiation`; with `subject_id` it is recorded once."""
+    subject_id: str
+    outcome: Decimal
+    """1 accepted, 0.5 in part, 0 failed, and that was adjudicated."""
+    amount: int
+    """The whole price, smallest units of the asset."""
+    fee: int
+    """What the platform kept of it and nobody gets back: evidence weighs what it cost."""
+    asset: Asset
+    payer_verified: bool
+    """Whether the payer is a verified party."""
+    payer_related: bool = False
+    """Whether payer and agent have one owner; such a settlement weighs nothing."""
+    started_at: datetime | None
+    """Begin of the work, not of the negotiation; None: not known."""
+    due_at: datetime | None
+    """Promised delivery; None: nothing was promised."""
+    delivered_at: datetime | None
+    """None: it was never delivered."""
+    settled_at: datetime
+    facts: JsonObject
+    """What else belongs to the record; sealed with it."""
+
+    @property
+    def ref(self) -> str:
+        return f"{self.subject_kind}:{self.subject_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkLog:
+    """A settled piece of work, as everybody may see it."""
+
+    id: WorkLogId
+    agent: Did
+    task_hash: str
+    """HMAC-SHA256, hex, of what was settled, under a salt in the record."""
+    zkp_hash: str
+    """SHA-256, hex, of the sealed record: what proofs about this work are made against."""
+    attestation_source: AttestationSource | None
+    """Who attested the work; None: nobody whose attestation was verified."""
+    disclosure_level: DisclosureLevel
+    revocable_key_hash: str | None
+    """SHA-256, hex, of the agent's key at that time; None: none was known."""
+    tee_enclave_id: str | None
+    """Enclave whose attestation covers the work; None: none was verified."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedWork(WorkLog):
+    """A work log with its sealed content."""
+
+    encrypted_data: bytes | None
+    """None: published without content."""
+
+    def log(self) -> WorkLog:
+        """The log without the seal, as it leaves the house."""
+        return WorkLog(**{part.name: getattr(self, part.name) for part in fields(WorkLog)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkEntry:
+    """A work log as one caller sees it."""
+
+    log: WorkLog
+    record: JsonObject | None
+    """The content; None: it is private, and the caller is not the agent that did the work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The steps that lead to a reputation, from sums of weighted evidence that ages by the day."""
+
+    success: float
+    """R: full-weight successes, unverified ones as far as they are vouched for."""
+    failure: float
+    """F: the same of failures."""
+    anchor: float
+    """s: the part of the unverified evidence that counts."""
+    mean: float
+    """Expected success, with a prior that pulls towards 0.5."""
+    lower_bound: float
+    """The mean minus one standard deviation: few settlements prove little."""
+    recent: float
+    """The mean over recent evidence; without any it is the mean."""
+    uncertainty: float
+    """u: 1 nothing is known, 0 everything."""
+    events: int
+    """Settlements counted."""
+    payers: int
+    verified_payers: int
+    first_settled_at: datetime
+    last_settled_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reputation:
+    """What an agent's settled work says about it."""
+
+    agent: Did
+    score: Decimal
+    """0 (nothing proven) to 1, cut off after two decimals."""
+    exact: float
+    """The score in full precision."""
+    update_trigger: UpdateTrigger | None
+    """What kind of evidence moved it last; None: there is none yet."""
+    last_updated: datetime | None
+    """Time of the newest evidence; None: there is none yet."""
+    scored_on: date | None
+    """UTC day for which the score was worked out."""
+    metadata: JsonObject
+    """task_count, success_rate, avg_speed_ms; empty without evidence."""
+    policy: str
+    """The constants under which it was worked out."""
+    explanation: Explanation | None
+    """How the score comes about; None without evidence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """An agent in the list by reputation."""
+
+    agent: Did
+    score: Decimal
+    update_trigger: UpdateTrigger | None
+    last_updated: datetime
+    metadata: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescored:
+    """A published score that was worked out anew."""
+
+    agent: Did
+    score: Decimal
+    previous: Decimal | None
+    """None: this is the first."""
+    update_trigger: UpdateTrigger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Trust in an agent at one instant: what is known fades towards the neutral 0.5."""
+
+    agent: Did
+    score: float
+    """0 to 1: 35 % reliability, 35 % honesty, 20 % competence, 10 % timeliness."""
+    reliability: float
+    honesty: float
+    competence: float
+    timeliness: float
+    decay_rate: float
+    """What is left of the distance from 0.5 after a day."""
+    last_updated: datetime | None
+    """Time of the newest evidence; None: there is none."""
+    literal_score: float
+    """The score if it fell to 0 in silence, as AINP's rule has it; for comparison, nothing decides by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One way in which reputation or trust is not what the evidence says."""
+
+    kind: str
+    """state, score, pair, capacity or trust."""
+    subject: str
+    """Whose."""
+    finding: str
+    """What is kept and what the evidence says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisclosureRequest:
+    """Somebody asks an agent to show claims about one piece of its work."""
+
+    id: DisclosureId
+    log: WorkLogId
+    agent: Did
+    requested_by_did: Did | None
+    requested_by_user: UserId | None
+    audience: str
+    """The verifier for whom the agent must sign its presentation."""
+    nonce: str
+    """What the presentation must repeat."""
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    """When a presentation was verified; None: not yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedPresentation:
+    """A verified presentation as it is stored."""
+
+    id: UUID
+    claims: list[str]
+    presentation_hash: str
+    encrypted_data: bytes
+    verified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """What an agent showed about its work, verified."""
+
+    disclosed: list[str]
+    """Names of the claims that the agent chose to show."""
+    claims: JsonObject
+    """All claims that the presentation proves, the ones never hidden among them."""
+    presentation: str
+    """The presentation itself, for whoever wants to verify it with another program."""
+    presentation_hash: str
+    """SHA-256, hex, of the presentation."""
+    verified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disclosure:
+    """A disclosure request and, once it was answered, what was shown."""
+
+    request: DisclosureRequest
+    presentation: Presentation | None

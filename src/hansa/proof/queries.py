@@ -1,0 +1,237 @@
+"""What can be read of work, reputation, trust and disclosures."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import LiteralString
+from uuid import UUID
+
+from hansa.infra.db import Page, Query, Tx
+from hansa.infra.seal import KeyRing
+from hansa.kernel.dids import Did
+from hansa.kernel.ids import WorkLogId
+from hansa.proof.errors import DisclosureUnknown, WorkUnknown
+from hansa.proof.models import (
+    Difference,
+    DisclosureLevel,
+    DisclosureRequest,
+    Ranked,
+    Reputation,
+    SealedPresentation,
+    SealedWork,
+    Trust,
+    WorkEntry,
+    WorkLog,
+)
+from hansa.proof.records import open_record
+
+WORK_COLUMNS: LiteralString = """
+    id, agent_did AS agent, task_hash, zkp_hash, attestation_source, disclosure_level, revocable_key_hash,
+    tee_enclave_id, created_at
+"""
+REQUEST_COLUMNS: LiteralString = """
+    id, log_id AS log, agent_did AS agent, requested_by_did, requested_by_user, audience, nonce, created_at,
+    expires_at, used_at
+"""
+
+WORK = Query(SealedWork, f"SELECT {WORK_COLUMNS}, encrypted_data FROM proof.work_history_logs WHERE id = %(log)s")
+
+WORK_OF_SUBJECT = Query(
+    WorkLog,
+    f"""
+    SELECT {WORK_COLUMNS}
+      FROM proof.work_history_logs
+     WHERE subject_kind = %(subject_kind)s
+       AND subject_id = %(subject_id)s
+    """,
+)
+
+WORK_OF_AGENT = Query(
+    SealedWork,
+    f"""
+    SELECT {WORK_COLUMNS}, encrypted_data
+      FROM proof.work_history_logs
+     WHERE agent_did = %(agent)s
+       AND (%(before)s::uuid IS NULL OR id < %(before)s)
+     ORDER BY id DESC
+     LIMIT %(limit)s
+    """,
+)
+
+WORK_BY_HASH = Query(
+    WorkLog,
+    f"""
+    SELECT {WORK_COLUMNS}
+      FROM proof.work_history_logs
+     WHERE ARRAY[zkp_hash] @> ARRAY[%(zkp_hash)s::text]
+     ORDER BY id
+    """,
+)
+
+REPUTATION = Query(
+    Reputation,
+    """
+    SELECT asked.agent, coalesce(known.score, 0.00) AS score, coalesce(known.exact, 0) AS exact,
+           known.update_trigger, known.last_updated, known.scored_on, coalesce(known.metadata, '{}') AS metadata,
+           coalesce(known.policy_id, (proof.adopted_policy()).id) AS policy, known.explanation
+      FROM (SELECT %(agent)s::text AS agent) AS asked
+      LEFT JOIN proof.reputations AS known ON known.agent_did = asked.agent
+    """,
+)
+
+BEST_REPUTATIONS = Query(
+    Ranked,
+    """
+    SELECT agent_did AS agent, score, update_trigger, last_updated, metadata
+      FROM proof.reputation_scores
+     WHERE score >= %(score_min)s
+       AND (%(after)s::text IS NULL
+            OR score < (SELECT last.score FROM proof.reputation_scores AS last WHERE last.agent_did = %(after)s)
+            OR (score = (SELECT last.score FROM proof.reputation_scores AS last WHERE last.agent_did = %(after)s)
+                AND agent_did > %(after)s))
+     ORDER BY score DESC, agent_did
+     LIMIT %(limit)s
+    """,
+)
+
+TRUST = Query(
+    Trust,
+    """
+    SELECT asked.agent,
+           coalesce(proof.towards_neutral(known.score, idle.days, known.decay_rate), 0.5) AS score,
+           coalesce(proof.towards_neutral(known.reliability, idle.days, known.decay_rate), 0.5) AS reliability,
+           coalesce(proof.towards_neutral(known.honesty, idle.days, known.decay_rate), 0.5) AS honesty,
+           coalesce(proof.towards_neutral(known.competence, idle.days, known.decay_rate), 0.5) AS competence,
+           coalesce(proof.towards_neutral(known.timeliness, idle.days, known.decay_rate), 0.5) AS timeliness,
+           coalesce(known.decay_rate, 0.977) AS decay_rate, known.last_updated,
+           coalesce(proof.apply_trust_decay(known.score, idle.days, known.decay_rate), 0.5) AS literal_score
+      FROM (SELECT %(agent)s::text AS agent) AS asked
+      LEFT JOIN proof.trust_scores AS known ON known.agent_did = asked.agent
+     CROSS JOIN LATERAL (SELECT proof.days_between(known.last_updated, %(at)s) AS days) AS idle
+    """,
+)
+
+DIFFERENCES = Query(Difference, "SELECT kind, subject, finding FROM proof.differences ORDER BY kind, subject")
+
+COUNTED = Query(int, "SELECT count(*) FROM proof.reputation_events WHERE fold_position IS NOT NULL")
+
+PENDING = Query(int, "SELECT count(*) FROM proof.reputation_events WHERE fold_position IS NULL")
+
+DISCLOSURE_REQUEST = Query(
+    DisclosureRequest, f"SELECT {REQUEST_COLUMNS} FROM proof.disclosure_requests WHERE id = %(request)s"
+)
+
+# Row security shows each caller its own: the ones it asked for and the ones it is asked about.
+DISCLOSURE_REQUESTS = Query(
+    DisclosureRequest,
+    f"""
+    SELECT {REQUEST_COLUMNS}
+      FROM proof.disclosure_requests
+     WHERE (%(before)s::uuid IS NULL OR id < %(before)s)
+       AND (NOT %(open)s OR (used_at IS NULL AND expires_at > clock_timestamp()))
+     ORDER BY id DESC
+     LIMIT %(limit)s
+    """,
+)
+
+PRESENTATION = Query(
+    SealedPresentation,
+    """
+    SELECT id, claims, presentation_hash, encrypted_data, verified_at
+      FROM proof.credential_presentations
+     WHERE request_id = %(request)s
+    """,
+)
+
+
+def sealed_work(tx: Tx, log: WorkLogId) -> SealedWork:
+    """A work log with its sealed content. Raises WorkUnknown."""
+    found = tx.maybe(WORK, log=log)
+    if found is None:
+        raise WorkUnknown
+    return found
+
+
+def work_log(tx: Tx, log: WorkLogId) -> WorkLog:
+    """A work log by its id. Raises WorkUnknown."""
+    return sealed_work(tx, log).log()
+
+
+def work_entry(tx: Tx, keys: KeyRing, log: WorkLogId, *, reader: str) -> WorkEntry:
+    """A work log, opened if it is public or the reader's own. Raises WorkUnknown."""
+    return entry_for(keys, sealed_work(tx, log), reader)
+
+
+def work_of(
+    tx: Tx, keys: KeyRing, agent: Did, *, reader: str, before: UUID | None = None, limit: int = 50
+) -> Page[WorkEntry]:
+    """The work history of an agent, newest first; `reader` is the DID proven by the request, or empty."""
+    rows = tx.all(WORK_OF_AGENT, agent=agent, before=before, limit=limit)
+    entries = [entry_for(keys, row, reader) for row in rows]
+    return Page(items=entries, after=str(rows[-1].id) if len(rows) == limit else None)
+
+
+def entry_for(keys: KeyRing, work: SealedWork, reader: str) -> WorkEntry:
+    readable = work.disclosure_level is DisclosureLevel.PUBLIC or work.agent == reader
+    return WorkEntry(log=work.log(), record=open_record(keys, work) if readable else None)
+
+
+def work_by_hash(tx: Tx, zkp_hash: str) -> list[WorkLog]:
+    """The logs that a proof with this hash is about."""
+    return tx.all(WORK_BY_HASH, zkp_hash=zkp_hash)
+
+
+def work_of_subject(tx: Tx, subject_kind: str, subject_id: str) -> list[WorkLog]:
+    """The log of what was settled, e.g. a negotiation; empty when nothing was."""
+    return tx.all(WORK_OF_SUBJECT, subject_kind=subject_kind, subject_id=subject_id)
+
+
+def reputation_of(tx: Tx, agent: Did) -> Reputation:
+    """What an agent's settled work says about it; 0 without evidence. Source: Proof-of-Service registry."""
+    return tx.one(REPUTATION, agent=agent)
+
+
+def best_reputations(tx: Tx, *, score_min: Decimal, after: Did | None = None, limit: int = 50) -> Page[Ranked]:
+    """Agents with at least this reputation, the best first; `after` is the last agent of the page before."""
+    rows = tx.all(BEST_REPUTATIONS, score_min=score_min, after=after, limit=limit)
+    return Page(items=rows, after=rows[-1].agent if len(rows) == limit else None)
+
+
+def trust_of(tx: Tx, agent: Did, at: datetime) -> Trust:
+    """Trust in an agent at one instant; neutral without evidence. Source: AINP trust vector."""
+    return tx.one(TRUST, agent=agent, at=at)
+
+
+def recompute(tx: Tx) -> list[Difference]:
+    """Count all evidence again: every way in which reputation and trust are not what it says; empty when right."""
+    return tx.all(DIFFERENCES)
+
+
+def counted(tx: Tx) -> int:
+    """How many settlements the reputations stand on."""
+    return tx.one(COUNTED)
+
+
+def pending(tx: Tx) -> int:
+    """How many settlements wait to be counted."""
+    return tx.one(PENDING)
+
+
+def disclosure_request(tx: Tx, request: UUID) -> DisclosureRequest:
+    """A disclosure request that the caller asked for or is asked about. Raises DisclosureUnknown."""
+    found = tx.maybe(DISCLOSURE_REQUEST, request=request)
+    if found is None:
+        raise DisclosureUnknown
+    return found
+
+
+def disclosure_requests(
+    tx: Tx, *, unanswered: bool, before: UUID | None = None, limit: int = 50
+) -> Page[DisclosureRequest]:
+    """Disclosure requests that the caller asked for or is asked about, newest first."""
+    rows = tx.all(DISCLOSURE_REQUESTS, open=unanswered, before=before, limit=limit)
+    return Page(items=rows, after=str(rows[-1].id) if len(rows) == limit else None)
+
+
+def sealed_presentation(tx: Tx, request: UUID) -> SealedPresentation | None:
+    """What was shown in answer to a request; None: nothing yet."""
+    return tx.maybe(PRESENTATION, request=request)

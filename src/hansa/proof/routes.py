@@ -1,0 +1,233 @@
+"""Proof over HTTP."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+from pydantic import Field
+
+from hansa.infra.db import Page, Tx
+from hansa.infra.keys import AgentKey, KeyFileMissing
+from hansa.infra.settings import Settings
+from hansa.infra.web import AnyCall, Call, SignatureRequired, SignedCall
+from hansa.kernel.dids import Did, parse_did
+from hansa.kernel.ids import UserId, WorkLogId
+from hansa.proof import commands, queries
+from hansa.proof.errors import HouseKeyMissing
+from hansa.proof.models import Disclosure, DisclosureRequest, Ranked, Reputation, Trust, WorkEntry, WorkLog
+from hansa.registry.queries import agent_of
+
+router = APIRouter(tags=["proof"])
+
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReputationAnswer:
+    """A reputation with what it can be checked against."""
+
+    reputation: Reputation
+    wallet_address: str
+    """On chain: where the agent is paid."""
+    work: list[WorkLog]
+    """Off chain: the hashes of its latest work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustAnswer:
+    """Whether an agent is trusted enough, and why."""
+
+    trusted: bool
+    reason: str
+    trust: Trust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialOrder:
+    key_id: str | None = None
+    """Which of the agent's keys will present the credential; left out, the one that counts now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisclosureOrder:
+    log: WorkLogId
+    """The piece of work to show claims about, as listed in the agent's work history."""
+    audience: str
+    """The verifier for whom the presentation must be made, 1 to 500 characters."""
+    lifetime_s: Annotated[int, Field(ge=30, le=86_400)] = 600
+    """Seconds in which the agent can answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentationOrder:
+    presentation: str
+    """An SD-JWT with key binding for the audience and nonce of the request."""
+
+
+@router.get("/api/reputation", response_model=Page[Ranked])
+def best(
+    call: AnyCall,
+    score_min: Annotated[Decimal, Query(ge=0, le=1)] = Decimal(0),
+    after: str | None = None,
+    limit: Limit = 50,
+) -> Response:
+    """Agents with at least this reputation, the best first; ask again with `after` for the next page."""
+    last = parse_did(after) if after else None
+    return call.query(lambda tx: queries.best_reputations(tx, score_min=score_min, after=last, limit=limit))
+
+
+@router.get("/api/agents/{did}/reputation", response_model=ReputationAnswer)
+def reputation(did: str, call: AnyCall, *, explain: bool = False) -> Response:
+    """What an agent's settled work says about it; with `explain` how the score comes about."""
+
+    def read(tx: Tx) -> ReputationAnswer:
+        agent = agent_of(tx, parse_did(did))
+        found = queries.reputation_of(tx, agent.did)
+        work = queries.work_of(tx, call.services.keys, agent.did, reader="", limit=10)
+        return ReputationAnswer(
+            reputation=found if explain else replace(found, explanation=None),
+            wallet_address=agent.wallet_address,
+            work=[entry.log for entry in work.items],
+        )
+
+    return call.query(read)
+
+
+@router.get("/api/agents/{did}/trust", response_model=TrustAnswer)
+def trust(did: str, call: AnyCall, least: Annotated[float, Query(alias="min", ge=0, le=1)] = 0.7) -> Response:
+    """Yes or no: is this agent trusted at least as much as `min`, now?"""
+
+    def read(tx: Tx) -> TrustAnswer:
+        found = queries.trust_of(tx, agent_of(tx, parse_did(did)).did, tx.at)
+        return TrustAnswer(trusted=found.score >= least, reason=reason_of(found, least), trust=found)
+
+    return call.query(read)
+
+
+@router.get("/api/agents/{did}/work", response_model=Page[WorkEntry])
+def work_history(did: str, call: AnyCall, after: UUID | None = None, limit: Limit = 50) -> Response:
+    """Settled work of an agent, newest first: hashes for everybody, content where it is public or the caller's own."""
+    reader, keys = agent_behind(call), call.services.keys
+
+    def read(tx: Tx) -> Page[WorkEntry]:
+        agent = agent_of(tx, parse_did(did))
+        return queries.work_of(tx, keys, agent.did, reader=reader, before=after, limit=limit)
+
+    return call.query(read)
+
+
+@router.get("/api/work", response_model=list[WorkLog])
+def work_by_hash(zkp_hash: Annotated[str, Query(pattern="^[0-9a-f]{64}$")], call: AnyCall) -> Response:
+    """Which work a proof with this hash is about."""
+    return call.query(lambda tx: queries.work_by_hash(tx, zkp_hash))
+
+
+@router.get("/api/work/{log}", response_model=WorkEntry)
+def work(log: WorkLogId, call: AnyCall) -> Response:
+    """One piece of settled work, with its content where it is public or the caller's own."""
+    reader, keys = agent_behind(call), call.services.keys
+    return call.query(lambda tx: queries.work_entry(tx, keys, log, reader=reader))
+
+
+@router.post("/api/work/{log}/publish", response_model=WorkLog)
+def publish(log: WorkLogId, call: SignedCall) -> Response:
+    """Let everybody read one piece of the signing agent's work; this cannot be taken back."""
+    return call.command(lambda tx: commands.publish_work(tx, log, by=call.did))
+
+
+@router.post("/api/work/{log}/credential", response_model=commands.WorkCredential)
+def credential(log: WorkLogId, call: SignedCall, order: CredentialOrder | None = None) -> Response:
+    """A credential over one piece of the signing agent's work, whose claims it can show one by one."""
+    house, key_id = house_key(call.services.settings), order and order.key_id
+
+    def write(tx: Tx) -> commands.WorkCredential:
+        return commands.issue_work_credential(
+            tx, call.services.keys, log, by=call.did, house=house, key_id=key_id, at=tx.at
+        )
+
+    return call.command(write)
+
+
+@router.post("/api/disclosures", response_model=DisclosureRequest, status_code=201)
+def ask(order: DisclosureOrder, call: AnyCall) -> Response:
+    """Ask an agent to show claims about one piece of its work; the answer says what it must sign for."""
+    user = asker(call)
+    return call.command(
+        lambda tx: commands.ask_disclosure(
+            tx,
+            order.log,
+            audience=order.audience,
+            lifetime=timedelta(seconds=order.lifetime_s),
+            by=call.did or None,
+            user=user,
+        ),
+        status=201,
+    )
+
+
+@router.get("/api/disclosures", response_model=Page[DisclosureRequest])
+def disclosures(call: AnyCall, *, unanswered: bool = False, after: UUID | None = None, limit: Limit = 50) -> Response:
+    """Disclosure requests that the caller asked for or is asked about, newest first."""
+    asker(call)
+    return call.query(
+        lambda tx: queries.disclosure_requests(tx, unanswered=unanswered, before=after, limit=limit),
+    )
+
+
+@router.get("/api/disclosures/{request}", response_model=Disclosure)
+def disclosure(request: UUID, call: AnyCall) -> Response:
+    """A disclosure request and what was shown in answer to it, for its two parties."""
+    asker(call)
+    return call.query(lambda tx: commands.open_disclosure(tx, call.services.keys, request))
+
+
+@router.post("/api/disclosures/{request}/presentation", response_model=Disclosure)
+def present(request: UUID, order: PresentationOrder, call: SignedCall) -> Response:
+    """Show claims about the signing agent's work in answer to a request: verified, kept, and the request is used up."""
+    house = house_key(call.services.settings).did
+
+    def write(tx: Tx) -> Disclosure:
+        return commands.answer_disclosure(
+            tx, call.services.keys, request, order.presentation, by=call.did, house=house, at=tx.at
+        )
+
+    return call.command(write)
+
+
+def reason_of(trust: Trust, least: float) -> str:
+    """Why an agent is trusted enough or not, in one sentence."""
+    verdict = "reaches" if trust.score >= least else "is below"
+    if trust.last_updated is None:
+        return f"nothing is known about this agent: the neutral {trust.score:.3f} {verdict} {least:.3f}"
+    dimensions = {
+        "reliability": trust.reliability,
+        "honesty": trust.honesty,
+        "competence": trust.competence,
+        "timeliness": trust.timeliness,
+    }
+    weakest = min(dimensions, key=dimensions.__getitem__)
+    return f"trust {trust.score:.3f} {verdict} {least:.3f}; weakest is {weakest} with {dimensions[weakest]:.3f}"
+
+
+def agent_behind(call: Call) -> Did:
+    """The agent that signed the request, or nobody: a person's DID opens no agent's work."""
+    return call.did if call.actor.kind == "agent" else Did("")
+
+
+def asker(call: Call) -> UserId | None:
+    """The person who asks, or None for an agent. Raises SignatureRequired for a caller who proved nothing."""
+    if call.actor.kind not in {"agent", "user"}:
+        raise SignatureRequired
+    return UserId(call.actor.user) if call.actor.kind == "user" and call.actor.user else None
+
+
+def house_key(settings: Settings) -> AgentKey:
+    """The key with which the house signs credentials. Raises HouseKeyMissing."""
+    try:
+        return AgentKey.load(settings.home / "keys" / "house.json")
+    except KeyFileMissing as missing:
+        raise HouseKeyMissing(missing.detail) from missing

@@ -1,0 +1,74 @@
+GRANT USAGE ON SCHEMA proof TO hansa_app;
+GRANT USAGE ON SEQUENCE proof.fold_positions TO hansa_app;
+GRANT SELECT, INSERT, UPDATE (disclosure_level) ON proof.work_history_logs TO hansa_app;
+GRANT SELECT, UPDATE (adopted) ON proof.reputation_policies TO hansa_app;
+GRANT SELECT, INSERT, UPDATE (fold_position) ON proof.reputation_events, proof.trust_events TO hansa_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON proof.reputation_state, proof.reputation_pairs, proof.payer_capacity TO hansa_app;
+GRANT SELECT, INSERT, UPDATE ON proof.reputation_scores, proof.trust_scores TO hansa_app;
+GRANT SELECT, INSERT, UPDATE (used_at) ON proof.disclosure_requests TO hansa_app;
+GRANT SELECT, INSERT ON proof.credential_presentations TO hansa_app;
+GRANT SELECT ON proof.reputation_weights, proof.reputation_recomputed, proof.trust_recomputed, proof.differences,
+                proof.reputations TO hansa_app;
+
+-- Everybody sees that there is a log: its columns are hashes and a sealed value. Who settles need not be a party: a
+-- facilitator, a timer or an arbiter settles too, so whoever acts may add evidence; commands decide what is evidence.
+ALTER TABLE proof.work_history_logs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE proof.work_history_logs FORCE ROW LEVEL SECURITY;
+CREATE POLICY work_hashes_are_open ON proof.work_history_logs FOR SELECT USING (true);
+CREATE POLICY settling_adds_work ON proof.work_history_logs FOR INSERT WITH CHECK (true);
+CREATE POLICY agents_publish_their_work ON proof.work_history_logs FOR UPDATE
+    USING (current_setting('hansa.actor_kind', true) = 'agent'
+           AND agent_did = current_setting('hansa.actor', true));
+
+ALTER TABLE proof.reputation_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE proof.reputation_events FORCE ROW LEVEL SECURITY;
+CREATE POLICY settling_adds_reputation_evidence ON proof.reputation_events FOR INSERT WITH CHECK (true);
+CREATE POLICY reputation_evidence_for_the_house ON proof.reputation_events
+    USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
+CREATE POLICY parties_see_their_evidence ON proof.reputation_events FOR SELECT
+    USING (current_setting('hansa.actor_kind', true) = 'agent'
+           AND current_setting('hansa.actor', true) IN (agent_did, payer_did));
+
+ALTER TABLE proof.trust_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE proof.trust_events FORCE ROW LEVEL SECURITY;
+CREATE POLICY settling_adds_trust_evidence ON proof.trust_events FOR INSERT WITH CHECK (true);
+CREATE POLICY trust_evidence_for_the_house ON proof.trust_events
+    USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
+CREATE POLICY agents_see_their_trust_evidence ON proof.trust_events FOR SELECT
+    USING (current_setting('hansa.actor_kind', true) = 'agent'
+           AND agent_did = current_setting('hansa.actor', true));
+
+ALTER TABLE proof.reputation_pairs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE proof.reputation_pairs FORCE ROW LEVEL SECURITY;
+CREATE POLICY pairs_for_the_house ON proof.reputation_pairs
+    USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
+
+ALTER TABLE proof.payer_capacity ENABLE ROW LEVEL SECURITY;
+ALTER TABLE proof.payer_capacity FORCE ROW LEVEL SECURITY;
+CREATE POLICY capacity_for_the_house ON proof.payer_capacity
+    USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
+
+ALTER TABLE proof.disclosure_requests ENABLE ROW LEVEL SECURITY;
+ALTER TABLE proof.disclosure_requests FORCE ROW LEVEL SECURITY;
+CREATE POLICY disclosures_for_the_house ON proof.disclosure_requests
+    USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
+CREATE POLICY agents_answer_disclosures ON proof.disclosure_requests
+    USING (current_setting('hansa.actor_kind', true) = 'agent'
+           AND current_setting('hansa.actor', true) IN (agent_did, requested_by_did));
+CREATE POLICY people_ask_for_disclosures ON proof.disclosure_requests
+    USING (current_setting('hansa.actor_kind', true) = 'user'
+           AND requested_by_user = nullif(current_setting('hansa.user', true), '')::uuid);
+
+ALTER TABLE proof.credential_presentations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE proof.credential_presentations FORCE ROW LEVEL SECURITY;
+CREATE POLICY presentations_for_the_house ON proof.credential_presentations
+    USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
+CREATE POLICY parties_see_presentations ON proof.credential_presentations FOR SELECT
+    USING (current_setting('hansa.actor_kind', true) = 'agent'
+           AND current_setting('hansa.actor', true) IN (agent_did, disclosed_to_did));
+CREATE POLICY people_see_what_was_shown_to_them ON proof.credential_presentations FOR SELECT
+    USING (current_setting('hansa.actor_kind', true) = 'user'
+           AND disclosed_to_user = nullif(current_setting('hansa.user', true), '')::uuid);
+CREATE POLICY agents_present_their_work ON proof.credential_presentations FOR INSERT
+    WITH CHECK (current_setting('hansa.actor_kind', true) = 'agent'
+                AND agent_did = current_setting('hansa.actor', true));

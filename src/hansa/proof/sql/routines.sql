@@ -1,0 +1,498 @@
+CREATE FUNCTION proof.keep_work_log()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF TG_OP = 'DELETE'
+       OR to_jsonb(NEW) - '{disclosure_level,encrypted_data}'::text[]
+          <> to_jsonb(OLD) - '{disclosure_level,encrypted_data}'::text[] THEN
+        RAISE EXCEPTION 'work history is append only'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
+    ELSIF OLD.disclosure_level = 'public' AND NEW.disclosure_level <> 'public' THEN
+        RAISE EXCEPTION 'published work cannot be made private again: others may have read it'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'published_work_stays_public';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION proof.keep_work_log IS 'Lets a work log be published and its seal be rewrapped, and nothing else.';
+
+CREATE TRIGGER work_log_kept BEFORE UPDATE OR DELETE ON proof.work_history_logs
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_work_log();
+
+CREATE FUNCTION proof.keep_evidence()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    -- The day of the settlement is generated after this trigger, from a column that is compared.
+    IF TG_OP = 'UPDATE'
+       AND OLD.fold_position IS NULL
+       AND to_jsonb(NEW) - '{fold_position,settled_on}'::text[]
+           = to_jsonb(OLD) - '{fold_position,settled_on}'::text[] THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'evidence is append only, and it is counted once'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
+END
+$$;
+COMMENT ON FUNCTION proof.keep_evidence IS 'Lets evidence be marked as counted, once, and nothing else.';
+
+CREATE TRIGGER reputation_evidence_kept BEFORE UPDATE OR DELETE ON proof.reputation_events
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_evidence();
+CREATE TRIGGER trust_evidence_kept BEFORE UPDATE OR DELETE ON proof.trust_events
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_evidence();
+
+CREATE FUNCTION proof.refuse_change()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    RAISE EXCEPTION 'what was disclosed stays on record'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
+END
+$$;
+COMMENT ON FUNCTION proof.refuse_change IS 'Keeps presentations as they were verified.';
+
+CREATE TRIGGER presentations_kept BEFORE UPDATE OR DELETE ON proof.credential_presentations
+    FOR EACH ROW EXECUTE FUNCTION proof.refuse_change();
+
+-- Reputation: weights of evidence, the formula, counting evidence.
+
+CREATE FUNCTION proof.adopted_policy()
+RETURNS proof.reputation_policies
+LANGUAGE sql STABLE SET search_path = ''
+AS $$
+SELECT policy FROM proof.reputation_policies AS policy WHERE policy.adopted
+$$;
+COMMENT ON FUNCTION proof.adopted_policy IS 'The reputation policy that counts now.';
+
+-- The exponent is bounded because PostgreSQL refuses powers too small to write, and nobody could see them anyway.
+CREATE FUNCTION proof.offered_weight(
+    p_policy proof.reputation_policies, p_asset proof.asset, p_fee bigint, p_ordinal bigint, p_related boolean
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+SELECT CASE WHEN p_related THEN 0
+            WHEN p_fee >= price.full_fee THEN 1
+            ELSE p_fee::double precision / price.full_fee
+       END * power(p_policy.gamma, least(p_ordinal - 1, 60))
+  FROM (SELECT CASE p_asset WHEN 'CREDIT' THEN p_policy.full_fee_credit
+                            WHEN 'USDC' THEN p_policy.full_fee_usdc
+                            WHEN 'CASH' THEN p_policy.full_fee_cash
+                            WHEN 'SOL' THEN p_policy.full_fee_sol
+               END AS full_fee) AS price
+$$;
+COMMENT ON FUNCTION proof.offered_weight IS 'Weight of the n-th settlement of a pair before the payer''s capacity: what it cost, halved for each repetition.';
+
+CREATE FUNCTION proof.capacity_window(p_policy proof.reputation_policies, p_day date)
+RETURNS integer
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$ SELECT floor((p_day - date '2000-01-01') / p_policy.capacity_window_days::numeric)::integer $$;
+COMMENT ON FUNCTION proof.capacity_window IS 'Number of the window in which a day lies.';
+
+CREATE TYPE proof.standing AS (
+    success double precision,
+    failure double precision,
+    anchor double precision,
+    mean double precision,
+    lower_bound double precision,
+    recent double precision,
+    uncertainty double precision,
+    exact double precision,
+    score numeric(3, 2)
+);
+COMMENT ON TYPE proof.standing IS 'What the evidence of an agent says on one day, step by step.';
+
+-- The one place of the formula. Sums age by whole days, so one full-weight settlement is 0.01 on its day exactly.
+-- Published digits are cut off, not rounded; 1e-9, the tolerance of every comparison here, keeps 0.29 from being
+-- cut to 0.28 for the sake of a binary fraction.
+CREATE FUNCTION proof.standing_on(p_policy proof.reputation_policies, p_state proof.reputation_state, p_day date)
+RETURNS proof.standing
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+SELECT ROW(combined.success, combined.failure, combined.anchor, opinion.mean, bound.lower_bound, recent.recent,
+           p_policy.prior / (combined.success + combined.failure + p_policy.prior),
+           result.exact, trunc((result.exact + 1e-9)::numeric, 2))::proof.standing
+  FROM (SELECT power(p_policy.rho, greatest(0, p_day - p_state.as_of)) AS long,
+               power(p_policy.rho_recent, greatest(0, p_day - p_state.as_of)) AS short) AS kept
+ CROSS JOIN LATERAL (
+       SELECT least(1, (p_policy.lambda * kept.long * (p_state.success_verified + p_state.failure_verified)
+                        + p_policy.beta)
+                       / nullif(kept.long * (p_state.success_unverified + p_state.failure_unverified), 0))
+              AS anchor) AS credible
+ CROSS JOIN LATERAL (
+       SELECT credible.anchor,
+              kept.long * (p_state.success_verified + credible.anchor * p_state.success_unverified) AS success,
+              kept.long * (p_state.failure_verified + credible.anchor * p_state.failure_unverified) AS failure,
+              kept.short * (p_state.recent_success_verified
+                            + credible.anchor * p_state.recent_success_unverified) AS recent_success,
+              kept.short * (p_state.recent_failure_verified
+                            + credible.anchor * p_state.recent_failure_unverified) AS recent_failure) AS combined
+ CROSS JOIN LATERAL (
+       SELECT (combined.success + p_policy.prior / 2)
+              / (combined.success + combined.failure + p_policy.prior) AS mean) AS opinion
+ CROSS JOIN LATERAL (
+       SELECT opinion.mean - sqrt(opinion.mean * (1 - opinion.mean)
+                                  / (combined.success + combined.failure + p_policy.prior + 1))
+              AS lower_bound) AS bound
+ CROSS JOIN LATERAL (
+       SELECT (combined.recent_success + p_policy.recent_prior * opinion.mean)
+              / (combined.recent_success + combined.recent_failure + p_policy.recent_prior) AS recent) AS recent
+ CROSS JOIN LATERAL (
+       SELECT greatest(0, least(1, p_policy.step * combined.success, bound.lower_bound, recent.recent))
+              AS exact) AS result
+$$;
+COMMENT ON FUNCTION proof.standing_on IS 'Reputation from summed evidence: the smallest of step x success, the lower bound of the mean, and the recent mean.';
+
+CREATE TYPE proof.rescored AS (agent text, score numeric(3, 2), previous numeric(3, 2), update_trigger proof.update_trigger);
+COMMENT ON TYPE proof.rescored IS 'A published score and the one before it (NULL: the first).';
+
+CREATE FUNCTION proof.write_scores(p_agents text[], p_day date)
+RETURNS SETOF proof.rescored
+LANGUAGE sql SET search_path = ''
+AS $$
+INSERT INTO proof.reputation_scores AS published
+       (agent_did, score, exact, update_trigger, last_updated, metadata, policy_id, scored_on)
+SELECT state.agent_did, standing.score, standing.exact, state.update_trigger, state.last_settled_at,
+       jsonb_build_object(
+           'task_count', state.settlements,
+           'success_rate', round(state.outcomes / state.settlements, 4),
+           'avg_speed_ms', round(state.speed_ms_sum / nullif(state.timed, 0))
+       ),
+       (proof.adopted_policy()).id, greatest(p_day, state.as_of)
+  FROM proof.reputation_state AS state
+ CROSS JOIN LATERAL proof.standing_on(proof.adopted_policy(), state, greatest(p_day, state.as_of)) AS standing
+ WHERE state.agent_did = ANY (p_agents)
+   AND state.settlements > 0
+ ORDER BY state.agent_did
+ON CONFLICT (agent_did) DO UPDATE
+   SET score = EXCLUDED.score, exact = EXCLUDED.exact, update_trigger = EXCLUDED.update_trigger,
+       last_updated = EXCLUDED.last_updated, metadata = EXCLUDED.metadata, policy_id = EXCLUDED.policy_id,
+       scored_on = EXCLUDED.scored_on
+RETURNING new.agent_did, new.score, old.score, new.update_trigger
+$$;
+COMMENT ON FUNCTION proof.write_scores IS 'Publish the scores that the state of these agents gives on a day.';
+
+-- What a verified payer can still vouch for; the row lock makes settlements of one payer wait for each other.
+CREATE FUNCTION proof.lock_capacity(p_payer text, p_window integer)
+RETURNS double precision
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_used double precision;
+BEGIN
+    INSERT INTO proof.payer_capacity (payer_did, capacity_window)
+    VALUES (p_payer, p_window)
+    ON CONFLICT (payer_did, capacity_window) DO NOTHING;
+    SELECT used INTO v_used
+      FROM proof.payer_capacity
+     WHERE payer_did = p_payer AND capacity_window = p_window
+       FOR NO KEY UPDATE;
+    RETURN v_used;
+END
+$$;
+COMMENT ON FUNCTION proof.lock_capacity IS 'Lock what a verified payer has used of its capacity in a window, and return it.';
+
+-- Evidence that comes late is aged to the state, and a state that is older is aged to the evidence: the order of
+-- arrival does not matter to the sums. Locks are taken payer first, agent second, so no two folds wait in a circle.
+CREATE FUNCTION proof.fold_reputation(p_ref text, p_day date)
+RETURNS SETOF proof.rescored
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_policy proof.reputation_policies;
+    v_event proof.reputation_events;
+    v_window integer;
+    v_used double precision;
+    v_as_of date;
+    v_ordinal bigint;
+    v_new_payer boolean;
+    v_newly_verified boolean;
+    v_weight double precision;
+BEGIN
+    -- Rebuilding everything takes this lock alone.
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('proof.reputation', 0));
+    v_policy := proof.adopted_policy();
+    SELECT * INTO STRICT v_event FROM proof.reputation_events WHERE ref = p_ref;
+    IF v_event.payer_verified THEN
+        v_window := proof.capacity_window(v_policy, v_event.settled_on);
+        v_used := proof.lock_capacity(v_event.payer_did, v_window);
+    END IF;
+    INSERT INTO proof.reputation_state (agent_did, as_of)
+    VALUES (v_event.agent_did, v_event.settled_on)
+    ON CONFLICT (agent_did) DO NOTHING;
+    PERFORM FROM proof.reputation_state WHERE agent_did = v_event.agent_did FOR NO KEY UPDATE;
+
+    UPDATE proof.reputation_events
+       SET fold_position = nextval('proof.fold_positions')
+     WHERE ref = p_ref AND fold_position IS NULL;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+
+    INSERT INTO proof.reputation_pairs AS pair (payer_did, agent_did, settlements, verified)
+    VALUES (v_event.payer_did, v_event.agent_did, 1, v_event.payer_verified)
+    ON CONFLICT (payer_did, agent_did) DO UPDATE
+       SET settlements = pair.settlements + 1, verified = pair.verified OR EXCLUDED.verified
+    RETURNING new.settlements, old.settlements IS NULL, new.verified AND old.verified IS NOT TRUE
+      INTO v_ordinal, v_new_payer, v_newly_verified;
+
+    v_weight := proof.offered_weight(v_policy, v_event.asset, v_event.fee, v_ordinal, v_event.payer_related);
+    IF v_event.payer_verified THEN
+        v_weight := greatest(0, least(v_weight, v_policy.capacity - v_used));
+        UPDATE proof.payer_capacity
+           SET used = used + v_weight
+         WHERE payer_did = v_event.payer_did AND capacity_window = v_window;
+    END IF;
+
+    PERFORM proof.add_evidence(v_policy, v_event, v_weight);
+    UPDATE proof.reputation_state
+       SET settlements = settlements + 1,
+           outcomes = outcomes + v_event.outcome,
+           payers = payers + v_new_payer::integer,
+           verified_payers = verified_payers + v_newly_verified::integer,
+           timed = timed + (v_event.speed_ms IS NOT NULL)::integer,
+           speed_ms_sum = speed_ms_sum + coalesce(v_event.speed_ms, 0),
+           first_settled_at = least(first_settled_at, v_event.settled_at),
+           last_settled_at = greatest(last_settled_at, v_event.settled_at),
+           update_trigger = v_event.update_trigger
+     WHERE agent_did = v_event.agent_did;
+    RETURN QUERY SELECT * FROM proof.write_scores(ARRAY[v_event.agent_did], p_day);
+END
+$$;
+COMMENT ON FUNCTION proof.fold_reputation IS 'Count one piece of evidence, once; no row when it was counted before. Safe to call at the same time from several sessions.';
+
+CREATE FUNCTION proof.add_evidence(
+    p_policy proof.reputation_policies, p_event proof.reputation_events, p_weight double precision
+)
+RETURNS void
+LANGUAGE sql SET search_path = ''
+AS $$
+UPDATE proof.reputation_state AS state
+   SET as_of = aged.as_of,
+       success_verified = state.success_verified * aged.kept + added.success * added.verified * aged.fresh,
+       failure_verified = state.failure_verified * aged.kept + added.failure * added.verified * aged.fresh,
+       success_unverified = state.success_unverified * aged.kept + added.success * added.unverified * aged.fresh,
+       failure_unverified = state.failure_unverified * aged.kept + added.failure * added.unverified * aged.fresh,
+       recent_success_verified = state.recent_success_verified * aged.kept_recent
+                                 + added.success * added.verified * aged.fresh_recent,
+       recent_failure_verified = state.recent_failure_verified * aged.kept_recent
+                                 + added.failure * added.verified * aged.fresh_recent,
+       recent_success_unverified = state.recent_success_unverified * aged.kept_recent
+                                   + added.success * added.unverified * aged.fresh_recent,
+       recent_failure_unverified = state.recent_failure_unverified * aged.kept_recent
+                                   + added.failure * added.unverified * aged.fresh_recent
+  FROM (SELECT known.agent_did, days.as_of,
+               power(p_policy.rho, days.as_of - known.as_of) AS kept,
+               power(p_policy.rho, days.as_of - p_event.settled_on) AS fresh,
+               power(p_policy.rho_recent, days.as_of - known.as_of) AS kept_recent,
+               power(p_policy.rho_recent, days.as_of - p_event.settled_on) AS fresh_recent
+          FROM proof.reputation_state AS known
+         CROSS JOIN LATERAL (SELECT greatest(known.as_of, p_event.settled_on) AS as_of) AS days) AS aged
+ CROSS JOIN (SELECT p_weight * p_event.outcome::double precision AS success,
+                    p_weight * (1 - p_event.outcome)::double precision AS failure,
+                    p_event.payer_verified::integer AS verified,
+                    (NOT p_event.payer_verified)::integer AS unverified) AS added
+ WHERE state.agent_did = p_event.agent_did
+   AND aged.agent_did = state.agent_did
+$$;
+COMMENT ON FUNCTION proof.add_evidence IS 'Bring the sums of an agent to the newer of two days and add one weighted outcome to them.';
+
+CREATE FUNCTION proof.age_scores(p_day date, p_limit integer)
+RETURNS SETOF proof.rescored
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_agents text[];
+BEGIN
+    -- Whoever folds holds the row and will write today's score itself.
+    SELECT array_agg(stale.agent_did)
+      INTO v_agents
+      FROM (SELECT agent_did
+              FROM proof.reputation_scores
+             WHERE scored_on < p_day
+             ORDER BY scored_on
+             LIMIT p_limit
+               FOR NO KEY UPDATE SKIP LOCKED) AS stale;
+    RETURN QUERY SELECT * FROM proof.write_scores(coalesce(v_agents, '{}'), p_day);
+END
+$$;
+COMMENT ON FUNCTION proof.age_scores IS 'Work out anew the scores of agents without fresh evidence: theirs ages too.';
+
+CREATE FUNCTION proof.rebuild_reputation(p_policy text, p_day date)
+RETURNS SETOF proof.rescored
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('proof.reputation', 0));
+    IF NOT EXISTS (SELECT FROM proof.reputation_policies WHERE id = p_policy) THEN
+        RAISE EXCEPTION 'there is no reputation policy %', p_policy
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'reputation_policy_known';
+    END IF;
+    -- Two statements: the index that keeps one policy adopted is checked row by row.
+    UPDATE proof.reputation_policies SET adopted = false WHERE adopted AND id <> p_policy;
+    UPDATE proof.reputation_policies SET adopted = true WHERE NOT adopted AND id = p_policy;
+
+    DELETE FROM proof.reputation_state;
+    DELETE FROM proof.reputation_pairs;
+    DELETE FROM proof.payer_capacity;
+    INSERT INTO proof.reputation_state
+           (agent_did, as_of, success_verified, failure_verified, success_unverified, failure_unverified,
+            recent_success_verified, recent_failure_verified, recent_success_unverified, recent_failure_unverified,
+            settlements, outcomes, payers, verified_payers, timed, speed_ms_sum, first_settled_at, last_settled_at,
+            update_trigger)
+    SELECT agent_did, as_of, success_verified, failure_verified, success_unverified, failure_unverified,
+           recent_success_verified, recent_failure_verified, recent_success_unverified, recent_failure_unverified,
+           settlements, outcomes, payers, verified_payers, timed, speed_ms_sum, first_settled_at, last_settled_at,
+           update_trigger
+      FROM proof.reputation_recomputed;
+    INSERT INTO proof.reputation_pairs (payer_did, agent_did, settlements, verified)
+    SELECT payer_did, agent_did, count(*), bool_or(payer_verified)
+      FROM proof.reputation_weights
+     GROUP BY payer_did, agent_did;
+    INSERT INTO proof.payer_capacity (payer_did, capacity_window, used)
+    SELECT payer_did, capacity_window, sum(weight)
+      FROM proof.reputation_weights
+     WHERE payer_verified
+     GROUP BY payer_did, capacity_window;
+    RETURN QUERY
+    SELECT * FROM proof.write_scores(ARRAY(SELECT agent_did FROM proof.reputation_state), p_day);
+END
+$$;
+COMMENT ON FUNCTION proof.rebuild_reputation IS 'Adopt a policy and work out every reputation anew from all evidence; folding waits meanwhile.';
+
+-- Trust: how it fades, what a piece of work says about it, counting evidence.
+
+CREATE FUNCTION proof.apply_trust_decay(p_score double precision, p_days double precision, p_rate double precision DEFAULT 0.977)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$ SELECT p_score * power(p_rate, p_days) $$;
+COMMENT ON FUNCTION proof.apply_trust_decay IS 'AINP''s rule to the letter: a silent agent falls to 0. Shown for comparison only: it makes every resting agent look like a fraud.';
+
+CREATE FUNCTION proof.towards_neutral(p_value double precision, p_days double precision, p_rate double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$ SELECT 0.5 + (p_value - 0.5) * power(p_rate, p_days) $$;
+COMMENT ON FUNCTION proof.towards_neutral IS 'A trust value after some days of silence: evidence fades, and what is left is the neutral 0.5.';
+
+CREATE FUNCTION proof.days_between(p_from timestamptz, p_to timestamptz)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$ SELECT greatest(0, extract(epoch FROM p_to - p_from) / 86400)::double precision $$;
+COMMENT ON FUNCTION proof.days_between IS 'Days from one instant to a later one; 0 when it is not later.';
+
+CREATE FUNCTION proof.timeliness_sample(p_started timestamptz, p_due timestamptz, p_delivered timestamptz)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$ SELECT CASE
+    WHEN p_started IS NULL OR p_due IS NULL THEN NULL
+    WHEN p_delivered IS NULL THEN 0
+    ELSE greatest(0, least(1, 2 - 1000 * extract(epoch FROM p_delivered - p_started)
+                                  / greatest(1000 * extract(epoch FROM p_due - p_started), 1)))
+END $$;
+COMMENT ON FUNCTION proof.timeliness_sample IS '1 when delivered within the time promised, 0 from twice that time on or never; NULL when nothing was promised.';
+
+CREATE FUNCTION proof.reliability_sample(p_outcome proof.outcome, p_timeliness double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$ SELECT CASE
+    WHEN p_outcome = 0 THEN 0.05
+    WHEN p_outcome < 1 OR p_timeliness < 0.1 THEN 0.5
+    ELSE 0.95
+END $$;
+COMMENT ON FUNCTION proof.reliability_sample IS '0.95 for accepted work, 0.5 for work accepted in part or very late, 0.05 for failed work.';
+
+-- Evidence older than the vector moves it less, by what it would have faded since.
+CREATE FUNCTION proof.trust_after(p_trust proof.trust_vector, p_event proof.trust_events, p_rate double precision)
+RETURNS proof.trust_vector
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+SELECT ROW(known.reliability + share.alpha * (coalesce(sample.reliability, known.reliability) - known.reliability),
+           known.honesty,
+           known.competence,
+           known.timeliness + share.alpha * (coalesce(sample.timeliness, known.timeliness) - known.timeliness),
+           greatest((p_trust).as_of, (p_event).occurred_at))::proof.trust_vector
+  FROM (SELECT proof.towards_neutral((p_trust).reliability, idle.days, p_rate) AS reliability,
+               proof.towards_neutral((p_trust).honesty, idle.days, p_rate) AS honesty,
+               proof.towards_neutral((p_trust).competence, idle.days, p_rate) AS competence,
+               proof.towards_neutral((p_trust).timeliness, idle.days, p_rate) AS timeliness
+          FROM (SELECT proof.days_between((p_trust).as_of, (p_event).occurred_at) AS days) AS idle) AS known
+ CROSS JOIN (SELECT 0.2 * power(p_rate, proof.days_between((p_event).occurred_at, (p_trust).as_of)) AS alpha) AS share
+ CROSS JOIN (SELECT proof.reliability_sample((p_event).outcome, punctual.timeliness) AS reliability,
+                    punctual.timeliness
+               FROM (SELECT proof.timeliness_sample((p_event).started_at, (p_event).due_at,
+                                                    (p_event).delivered_at) AS timeliness) AS punctual) AS sample
+$$;
+COMMENT ON FUNCTION proof.trust_after IS 'The trust vector after one more piece of evidence: an exponential average with weight 0.2 on what had faded until then.';
+
+CREATE AGGREGATE proof.trust_replayed(proof.trust_events, double precision) (
+    SFUNC = proof.trust_after,
+    STYPE = proof.trust_vector,
+    INITCOND = '(0.5,0.5,0.5,0.5,-infinity)'
+);
+COMMENT ON AGGREGATE proof.trust_replayed(proof.trust_events, double precision) IS 'The trust vector from all evidence, in the order in which it was counted.';
+
+CREATE FUNCTION proof.fold_trust(p_ref text)
+RETURNS SETOF proof.trust_scores
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_event proof.trust_events;
+    v_known proof.trust_scores;
+    v_trust proof.trust_vector;
+BEGIN
+    SELECT * INTO STRICT v_event FROM proof.trust_events WHERE ref = p_ref;
+    INSERT INTO proof.trust_scores (agent_did, last_updated)
+    VALUES (v_event.agent_did, v_event.occurred_at)
+    ON CONFLICT (agent_did) DO NOTHING;
+    SELECT * INTO v_known FROM proof.trust_scores WHERE agent_did = v_event.agent_did FOR NO KEY UPDATE;
+
+    UPDATE proof.trust_events
+       SET fold_position = nextval('proof.fold_positions')
+     WHERE ref = p_ref AND fold_position IS NULL;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+
+    v_trust := proof.trust_after(
+        ROW(v_known.reliability, v_known.honesty, v_known.competence, v_known.timeliness, v_known.last_updated),
+        v_event, v_known.decay_rate
+    );
+    RETURN QUERY
+    UPDATE proof.trust_scores
+       SET reliability = v_trust.reliability, honesty = v_trust.honesty, competence = v_trust.competence,
+           timeliness = v_trust.timeliness, last_updated = v_trust.as_of
+     WHERE agent_did = v_event.agent_did
+    RETURNING *;
+END
+$$;
+COMMENT ON FUNCTION proof.fold_trust IS 'Count one piece of evidence, once; no row when it was counted before. Safe to call at the same time from several sessions.';
+
+-- Disclosure: a request is used up by the presentation that was verified for it; the row lock makes a second one wait.
+CREATE FUNCTION proof.take_disclosure_request(p_request uuid)
+RETURNS proof.disclosure_requests
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_request proof.disclosure_requests;
+BEGIN
+    SELECT * INTO v_request FROM proof.disclosure_requests WHERE id = p_request FOR NO KEY UPDATE;
+    IF v_request.id IS NULL THEN
+        RAISE EXCEPTION 'there is no disclosure request %', p_request
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'disclosure_request_known';
+    ELSIF v_request.used_at IS NOT NULL THEN
+        RAISE EXCEPTION 'this request was answered at %', v_request.used_at
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'disclosure_request_used_once',
+                  DETAIL = jsonb_build_object('used_at', v_request.used_at);
+    ELSIF v_request.expires_at <= clock_timestamp() THEN
+        RAISE EXCEPTION 'this request expired at %', v_request.expires_at
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'disclosure_request_alive',
+                  DETAIL = jsonb_build_object('expires_at', v_request.expires_at);
+    END IF;
+    UPDATE proof.disclosure_requests SET used_at = clock_timestamp() WHERE id = p_request RETURNING * INTO v_request;
+    RETURN v_request;
+END
+$$;
+COMMENT ON FUNCTION proof.take_disclosure_request IS 'Use a disclosure request up; refused when it was answered or has expired.';

@@ -1,0 +1,316 @@
+CREATE SCHEMA proof;
+COMMENT ON SCHEMA proof IS 'What agents have done and what follows from it: sealed work history, the evidence of each settlement, reputation, trust, and disclosures.';
+
+CREATE TYPE proof.update_trigger AS ENUM ('x402_settlement', 'zkp_proof', 'oracle_attestation');
+CREATE TYPE proof.attestation_source AS ENUM ('switchboard', 'third_party');
+CREATE TYPE proof.disclosure_level AS ENUM ('public', 'private_zk');
+CREATE TYPE proof.asset AS ENUM ('CREDIT', 'USDC', 'CASH', 'SOL');
+CREATE DOMAIN proof.outcome AS numeric(2, 1)
+    CONSTRAINT outcome_is_failed_partial_or_done CHECK (VALUE IN (0, 0.5, 1));
+COMMENT ON DOMAIN proof.outcome IS '1 the work was accepted, 0.5 in part, 0 it failed and that was adjudicated.';
+
+CREATE TABLE proof.work_history_logs (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    agent_did text NOT NULL,
+    subject_kind text NOT NULL,
+    subject_id text NOT NULL,
+    task_hash text NOT NULL,
+    zkp_hash text NOT NULL,
+    attestation_source proof.attestation_source,
+    disclosure_level proof.disclosure_level NOT NULL DEFAULT 'private_zk',
+    encrypted_data bytea,
+    revocable_key_hash text,
+    tee_enclave_id text,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT work_history_logs_pkey PRIMARY KEY (id),
+    CONSTRAINT one_log_per_subject UNIQUE (subject_kind, subject_id),
+    CONSTRAINT one_agent_per_log UNIQUE (id, agent_did),
+    CONSTRAINT work_by_a_registered_agent FOREIGN KEY (agent_did) REFERENCES registry.agents (did),
+    CONSTRAINT work_hashes_are_sha256 CHECK (
+        task_hash ~ '^[0-9a-f]{64}$' AND zkp_hash ~ '^[0-9a-f]{64}$'
+        AND (revocable_key_hash IS NULL OR revocable_key_hash ~ '^[0-9a-f]{64}$')
+    ),
+    CONSTRAINT chk_private_zk_encrypted CHECK (disclosure_level <> 'private_zk' OR encrypted_data IS NOT NULL),
+    CONSTRAINT sealed_work_is_sealed CHECK (
+        substring(encrypted_data FROM 1 FOR 4) = '\x48534531'::bytea AND octet_length(encrypted_data) >= 67
+    )
+);
+COMMENT ON TABLE proof.work_history_logs IS 'One row for each settled piece of work: hashes in the open, content sealed. Append only but for publishing. Source: Proof-of-Service registry.';
+COMMENT ON COLUMN proof.work_history_logs.subject_kind IS 'What was settled, e.g. negotiation. The owner of that thing checks that it exists.';
+COMMENT ON COLUMN proof.work_history_logs.subject_id IS 'Id of what was settled; never shown to others while the log is private.';
+COMMENT ON COLUMN proof.work_history_logs.task_hash IS 'HMAC-SHA256, hex, of "kind:id" of the subject under a random salt kept in the sealed record: the bare reference of a payment would reveal payer, payee and amount on chain.';
+COMMENT ON COLUMN proof.work_history_logs.zkp_hash IS 'SHA-256, hex, of the sealed record in canonical JSON (RFC 8785), salt included: the commitment that proofs about this work are made against, there from the first moment.';
+COMMENT ON COLUMN proof.work_history_logs.attestation_source IS 'Who attested the work; NULL: no attestation of it was verified.';
+COMMENT ON COLUMN proof.work_history_logs.disclosure_level IS 'private_zk: content for the agent alone and by disclosure. public: content for everybody; only the agent itself can say so, and it cannot be taken back.';
+COMMENT ON COLUMN proof.work_history_logs.encrypted_data IS 'The record of the work, sealed for this cell with the agent as scope: starts with HSE1 and has at least 67 bytes, so plain text and nothing are refused.';
+COMMENT ON COLUMN proof.work_history_logs.revocable_key_hash IS 'SHA-256, hex, of the public key with which the agent signed at that time (identity.did_keys.key_hash); NULL: none was known.';
+COMMENT ON COLUMN proof.work_history_logs.tee_enclave_id IS 'Enclave whose attestation covers the work; NULL: none was verified.';
+CREATE INDEX idx_work_history_zkp ON proof.work_history_logs USING gin ((ARRAY[zkp_hash]));
+CREATE INDEX work_history_by_agent ON proof.work_history_logs (agent_did, id DESC);
+
+CREATE TABLE proof.reputation_policies (
+    id text NOT NULL,
+    adopted boolean NOT NULL DEFAULT false,
+    full_fee_credit bigint NOT NULL,
+    full_fee_usdc bigint NOT NULL,
+    full_fee_cash bigint NOT NULL,
+    full_fee_sol bigint NOT NULL,
+    step double precision NOT NULL DEFAULT 0.01,
+    gamma double precision NOT NULL DEFAULT 0.5,
+    capacity double precision NOT NULL DEFAULT 40,
+    capacity_window_days integer NOT NULL DEFAULT 365,
+    lambda double precision NOT NULL DEFAULT 4,
+    beta double precision NOT NULL DEFAULT 3,
+    rho double precision NOT NULL DEFAULT power(0.95, 1 / 30.0),
+    rho_recent double precision NOT NULL DEFAULT 0.977,
+    prior double precision NOT NULL DEFAULT 4,
+    recent_prior double precision NOT NULL DEFAULT 5,
+    CONSTRAINT reputation_policies_pkey PRIMARY KEY (id),
+    CONSTRAINT policy_numbers_possible CHECK (
+        least(full_fee_credit, full_fee_usdc, full_fee_cash, full_fee_sol) > 0
+        AND step > 0 AND gamma BETWEEN 0 AND 1 AND capacity > 0 AND capacity_window_days > 0 AND lambda >= 0 AND beta >= 0
+        AND rho > 0 AND rho <= 1 AND rho_recent > 0 AND rho_recent <= 1 AND prior > 0 AND recent_prior > 0
+    )
+);
+COMMENT ON TABLE proof.reputation_policies IS 'Constants of the reputation formula; one set is adopted, and every score says under which it was made.';
+COMMENT ON COLUMN proof.reputation_policies.adopted IS 'The policy that counts now.';
+COMMENT ON COLUMN proof.reputation_policies.full_fee_credit IS 'Unrecoverable fee from which on a settlement has full weight, in units of 1/1000 credit; a smaller one weighs in proportion, since evidence weighs what it cost.';
+COMMENT ON COLUMN proof.reputation_policies.full_fee_usdc IS 'The same for USDC, in units of 10^-6.';
+COMMENT ON COLUMN proof.reputation_policies.full_fee_cash IS 'The same for CASH, in units of 10^-6.';
+COMMENT ON COLUMN proof.reputation_policies.full_fee_sol IS 'The same for SOL, in lamports.';
+COMMENT ON COLUMN proof.reputation_policies.step IS 'What one full-weight settlement adds to the score.';
+COMMENT ON COLUMN proof.reputation_policies.gamma IS 'Each further settlement of the same payer with the same agent weighs this fraction of the one before.';
+COMMENT ON COLUMN proof.reputation_policies.capacity IS 'Most evidence that one verified payer gives in one window, in full-weight settlements.';
+COMMENT ON COLUMN proof.reputation_policies.capacity_window_days IS 'Length of that window. A year: what it costs to buy a reputation was measured without capacity coming back soon.';
+COMMENT ON COLUMN proof.reputation_policies.lambda IS 'How much unverified evidence each unit of verified evidence vouches for.';
+COMMENT ON COLUMN proof.reputation_policies.beta IS 'Unverified evidence that counts without anybody vouching for it.';
+COMMENT ON COLUMN proof.reputation_policies.rho IS 'What is left of evidence after a day: 5 % are lost in 30 days.';
+COMMENT ON COLUMN proof.reputation_policies.rho_recent IS 'The same for the recent horizon, which notices that a good agent turned bad.';
+COMMENT ON COLUMN proof.reputation_policies.prior IS 'Weight of not knowing: evidence needed until half of the opinion is known.';
+COMMENT ON COLUMN proof.reputation_policies.recent_prior IS 'How much recent evidence it takes to move the recent mean half-way from the long one.';
+CREATE UNIQUE INDEX one_policy_is_adopted ON proof.reputation_policies (adopted) WHERE adopted;
+
+INSERT INTO proof.reputation_policies (id, adopted, full_fee_credit, full_fee_usdc, full_fee_cash, full_fee_sol)
+VALUES ('devnet', true, 1000, 1000, 1000, 10000),
+       ('mainnet', false, 100000, 100000, 100000, 1000000);
+
+CREATE SEQUENCE proof.fold_positions;
+COMMENT ON SEQUENCE proof.fold_positions IS 'Numbers evidence in the order in which it is counted, drawn while the rows it changes are locked: replaying in this order gives the same result.';
+
+CREATE TABLE proof.reputation_events (
+    ref text NOT NULL,
+    log_id uuid NOT NULL,
+    agent_did text NOT NULL,
+    payer_did text NOT NULL,
+    payer_verified boolean NOT NULL,
+    payer_related boolean NOT NULL,
+    outcome proof.outcome NOT NULL,
+    fee bigint NOT NULL,
+    asset proof.asset NOT NULL,
+    speed_ms bigint,
+    update_trigger proof.update_trigger NOT NULL,
+    settled_at timestamptz NOT NULL,
+    settled_on date NOT NULL GENERATED ALWAYS AS ((settled_at AT TIME ZONE 'UTC')::date) STORED,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    fold_position bigint,
+    CONSTRAINT settlement_counts_once PRIMARY KEY (ref),
+    CONSTRAINT reputation_of_logged_work FOREIGN KEY (log_id, agent_did) REFERENCES proof.work_history_logs (id, agent_did),
+    CONSTRAINT settlement_fee_not_negative CHECK (fee >= 0),
+    CONSTRAINT settlement_not_in_the_future CHECK (settled_at <= recorded_at + interval '1 minute'),
+    CONSTRAINT one_reputation_event_per_position UNIQUE (fold_position)
+);
+COMMENT ON TABLE proof.reputation_events IS 'The evidence behind reputations: one row per settlement, written with it. Append only.';
+COMMENT ON COLUMN proof.reputation_events.ref IS 'What was settled, "kind:id": the same settlement reported again changes nothing.';
+COMMENT ON COLUMN proof.reputation_events.payer_verified IS 'Whether the payer was a verified party when it settled; wallets are free, verified parties are not.';
+COMMENT ON COLUMN proof.reputation_events.payer_related IS 'Payer and agent are the same, or have one owner: the settlement weighs nothing.';
+COMMENT ON COLUMN proof.reputation_events.fee IS 'What the platform kept and nobody gets back, in smallest units of the asset.';
+COMMENT ON COLUMN proof.reputation_events.speed_ms IS 'From start to delivery in milliseconds; NULL: not known.';
+COMMENT ON COLUMN proof.reputation_events.settled_on IS 'UTC day of the settlement: evidence ages in whole days.';
+COMMENT ON COLUMN proof.reputation_events.fold_position IS 'When it was counted, in the order of all evidence; NULL: not yet.';
+CREATE INDEX reputation_events_by_agent ON proof.reputation_events (agent_did, fold_position);
+CREATE INDEX reputation_events_to_fold ON proof.reputation_events (recorded_at) WHERE fold_position IS NULL;
+
+CREATE TABLE proof.reputation_state (
+    agent_did text NOT NULL,
+    as_of date NOT NULL,
+    success_verified double precision NOT NULL DEFAULT 0,
+    failure_verified double precision NOT NULL DEFAULT 0,
+    success_unverified double precision NOT NULL DEFAULT 0,
+    failure_unverified double precision NOT NULL DEFAULT 0,
+    recent_success_verified double precision NOT NULL DEFAULT 0,
+    recent_failure_verified double precision NOT NULL DEFAULT 0,
+    recent_success_unverified double precision NOT NULL DEFAULT 0,
+    recent_failure_unverified double precision NOT NULL DEFAULT 0,
+    settlements bigint NOT NULL DEFAULT 0,
+    outcomes numeric NOT NULL DEFAULT 0,
+    payers bigint NOT NULL DEFAULT 0,
+    verified_payers bigint NOT NULL DEFAULT 0,
+    timed bigint NOT NULL DEFAULT 0,
+    speed_ms_sum numeric NOT NULL DEFAULT 0,
+    first_settled_at timestamptz,
+    last_settled_at timestamptz,
+    update_trigger proof.update_trigger,
+    CONSTRAINT reputation_state_pkey PRIMARY KEY (agent_did),
+    CONSTRAINT state_of_a_registered_agent FOREIGN KEY (agent_did) REFERENCES registry.agents (did)
+);
+COMMENT ON TABLE proof.reputation_state IS 'The evidence of each agent summed up in full precision. Derived: proof.reputation_recomputed gives the same from the events alone.';
+COMMENT ON COLUMN proof.reputation_state.as_of IS 'UTC day for which the eight sums stand: that of the newest settlement.';
+COMMENT ON COLUMN proof.reputation_state.success_verified IS 'Sum of weight x outcome over settlements of verified payers, each aged by rho a day.';
+COMMENT ON COLUMN proof.reputation_state.failure_verified IS 'The same with 1 - outcome.';
+COMMENT ON COLUMN proof.reputation_state.recent_success_verified IS 'The same sums aged by rho_recent.';
+COMMENT ON COLUMN proof.reputation_state.outcomes IS 'Plain sum of the outcomes, for the success rate.';
+COMMENT ON COLUMN proof.reputation_state.timed IS 'Settlements whose speed is known; speed_ms_sum adds those up.';
+COMMENT ON COLUMN proof.reputation_state.update_trigger IS 'What kind of evidence was counted last.';
+
+CREATE TABLE proof.reputation_pairs (
+    payer_did text NOT NULL,
+    agent_did text NOT NULL,
+    settlements bigint NOT NULL,
+    verified boolean NOT NULL,
+    CONSTRAINT reputation_pairs_pkey PRIMARY KEY (payer_did, agent_did)
+);
+COMMENT ON TABLE proof.reputation_pairs IS 'How often a payer has settled with an agent: the next settlement weighs gamma to that power. Derived.';
+COMMENT ON COLUMN proof.reputation_pairs.verified IS 'The payer was verified in at least one of them.';
+
+CREATE TABLE proof.payer_capacity (
+    payer_did text NOT NULL,
+    capacity_window integer NOT NULL,
+    used double precision NOT NULL DEFAULT 0,
+    CONSTRAINT payer_capacity_pkey PRIMARY KEY (payer_did, capacity_window)
+);
+COMMENT ON TABLE proof.payer_capacity IS 'How much evidence a verified payer has given in a window. Derived.';
+COMMENT ON COLUMN proof.payer_capacity.capacity_window IS 'Number of the window, counted from 2000-01-01 in steps of capacity_window_days.';
+
+CREATE TABLE proof.reputation_scores (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    agent_did text NOT NULL,
+    score numeric(3, 2) NOT NULL DEFAULT 0,
+    update_trigger proof.update_trigger,
+    last_updated timestamptz NOT NULL,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    policy_id text NOT NULL,
+    exact double precision NOT NULL DEFAULT 0,
+    scored_on date NOT NULL,
+    CONSTRAINT reputation_scores_pkey PRIMARY KEY (id),
+    CONSTRAINT one_reputation_per_agent UNIQUE (agent_did),
+    CONSTRAINT reputation_of_a_registered_agent FOREIGN KEY (agent_did) REFERENCES registry.agents (did),
+    CONSTRAINT score_under_a_policy FOREIGN KEY (policy_id) REFERENCES proof.reputation_policies (id),
+    CONSTRAINT reputation_between_0_and_1 CHECK (score >= 0 AND score <= 1)
+);
+COMMENT ON TABLE proof.reputation_scores IS 'The published reputation of each agent that has evidence; an agent without a row has 0. Source: Proof-of-Service registry.';
+COMMENT ON COLUMN proof.reputation_scores.score IS '0 to 1, cut off after two decimals.';
+COMMENT ON COLUMN proof.reputation_scores.update_trigger IS 'What kind of evidence moved it last; NULL: none yet.';
+COMMENT ON COLUMN proof.reputation_scores.last_updated IS 'Time of the newest evidence.';
+COMMENT ON COLUMN proof.reputation_scores.metadata IS 'task_count, success_rate (0 to 1), avg_speed_ms (null: never measured).';
+COMMENT ON COLUMN proof.reputation_scores.exact IS 'The score in full precision.';
+COMMENT ON COLUMN proof.reputation_scores.scored_on IS 'UTC day for which the score was worked out; a daily job keeps it from growing old.';
+CREATE INDEX idx_reputation_score ON proof.reputation_scores (score DESC, agent_did);
+CREATE INDEX reputation_scores_to_age ON proof.reputation_scores (scored_on);
+
+CREATE TABLE proof.trust_events (
+    ref text NOT NULL,
+    agent_did text NOT NULL,
+    outcome proof.outcome NOT NULL,
+    started_at timestamptz,
+    due_at timestamptz,
+    delivered_at timestamptz,
+    occurred_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    fold_position bigint,
+    CONSTRAINT outcome_moves_trust_once PRIMARY KEY (ref),
+    CONSTRAINT trust_in_a_registered_agent FOREIGN KEY (agent_did) REFERENCES registry.agents (did),
+    CONSTRAINT work_delivered_after_its_start CHECK (delivered_at >= started_at),
+    CONSTRAINT outcome_not_in_the_future CHECK (occurred_at <= recorded_at + interval '1 minute'),
+    CONSTRAINT one_trust_event_per_position UNIQUE (fold_position)
+);
+COMMENT ON TABLE proof.trust_events IS 'The evidence behind trust: how each piece of work ended and how long it took. Append only.';
+COMMENT ON COLUMN proof.trust_events.ref IS 'What was settled, "kind:id".';
+COMMENT ON COLUMN proof.trust_events.started_at IS 'Begin of the work, not of the negotiation; NULL: not known.';
+COMMENT ON COLUMN proof.trust_events.due_at IS 'Promised delivery; NULL: nothing was promised, so timeliness is not judged.';
+COMMENT ON COLUMN proof.trust_events.delivered_at IS 'NULL: it was not delivered.';
+COMMENT ON COLUMN proof.trust_events.fold_position IS 'When it was counted, in the order of all evidence; NULL: not yet.';
+CREATE INDEX trust_events_by_agent ON proof.trust_events (agent_did, fold_position);
+
+CREATE TYPE proof.trust_vector AS (
+    reliability double precision,
+    honesty double precision,
+    competence double precision,
+    timeliness double precision,
+    as_of timestamptz
+);
+COMMENT ON TYPE proof.trust_vector IS 'The four dimensions of trust as they stand at one instant, each 0 to 1.';
+
+CREATE TABLE proof.trust_scores (
+    agent_did text NOT NULL,
+    score double precision NOT NULL GENERATED ALWAYS AS
+        (0.35 * reliability + 0.35 * honesty + 0.20 * competence + 0.10 * timeliness) STORED,
+    reliability double precision NOT NULL DEFAULT 0.5,
+    honesty double precision NOT NULL DEFAULT 0.5,
+    competence double precision NOT NULL DEFAULT 0.5,
+    timeliness double precision NOT NULL DEFAULT 0.5,
+    decay_rate double precision NOT NULL DEFAULT 0.977,
+    last_updated timestamptz NOT NULL,
+    CONSTRAINT trust_scores_pkey PRIMARY KEY (agent_did),
+    CONSTRAINT trust_of_a_registered_agent FOREIGN KEY (agent_did) REFERENCES registry.agents (did),
+    CONSTRAINT trust_between_0_and_1 CHECK (
+        reliability BETWEEN 0 AND 1 AND honesty BETWEEN 0 AND 1
+        AND competence BETWEEN 0 AND 1 AND timeliness BETWEEN 0 AND 1
+    ),
+    CONSTRAINT trust_decays CHECK (decay_rate > 0 AND decay_rate <= 1)
+);
+COMMENT ON TABLE proof.trust_scores IS 'Trust in each agent as of its newest evidence; whoever reads it lets it fade towards the neutral 0.5 until now. Source: AINP.';
+COMMENT ON COLUMN proof.trust_scores.score IS '0 to 1: 35 % reliability, 35 % honesty, 20 % competence, 10 % timeliness.';
+COMMENT ON COLUMN proof.trust_scores.decay_rate IS 'What is left of the distance from 0.5 after a day.';
+COMMENT ON COLUMN proof.trust_scores.last_updated IS 'The instant for which the stored numbers stand.';
+
+CREATE TABLE proof.disclosure_requests (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    log_id uuid NOT NULL,
+    agent_did text NOT NULL,
+    requested_by_did text,
+    requested_by_user uuid,
+    audience text NOT NULL,
+    nonce text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at timestamptz NOT NULL,
+    used_at timestamptz,
+    CONSTRAINT disclosure_requests_pkey PRIMARY KEY (id),
+    CONSTRAINT disclosure_of_logged_work FOREIGN KEY (log_id, agent_did) REFERENCES proof.work_history_logs (id, agent_did),
+    CONSTRAINT disclosure_asked_by_a_person FOREIGN KEY (requested_by_user) REFERENCES identity.users (id),
+    CONSTRAINT disclosure_asked_by_somebody CHECK (num_nonnulls(requested_by_did, requested_by_user) >= 1),
+    CONSTRAINT disclosure_nonce_drawn_once UNIQUE (nonce),
+    CONSTRAINT disclosure_audience_named CHECK (length(audience) BETWEEN 1 AND 500),
+    CONSTRAINT disclosure_request_ends_later CHECK (expires_at > created_at)
+);
+COMMENT ON TABLE proof.disclosure_requests IS 'Somebody asks the agent to show claims about one piece of its work; answered once, before it expires.';
+COMMENT ON COLUMN proof.disclosure_requests.audience IS 'The verifier for whom the agent must sign its presentation.';
+COMMENT ON COLUMN proof.disclosure_requests.nonce IS 'What the presentation must repeat; it fits this request only.';
+COMMENT ON COLUMN proof.disclosure_requests.used_at IS 'When a presentation was verified; NULL: not yet.';
+CREATE INDEX disclosure_requests_by_agent ON proof.disclosure_requests (agent_did, id DESC);
+CREATE INDEX disclosure_requests_by_asker ON proof.disclosure_requests (requested_by_did, id DESC);
+
+CREATE TABLE proof.credential_presentations (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    log_id uuid NOT NULL,
+    agent_did text NOT NULL,
+    request_id uuid NOT NULL,
+    disclosed_to_did text,
+    disclosed_to_user uuid,
+    claims text[] NOT NULL,
+    presentation_hash text NOT NULL,
+    encrypted_data bytea NOT NULL,
+    verified_at timestamptz NOT NULL,
+    CONSTRAINT credential_presentations_pkey PRIMARY KEY (id),
+    CONSTRAINT one_presentation_per_request UNIQUE (request_id),
+    CONSTRAINT presentation_for_a_request FOREIGN KEY (request_id) REFERENCES proof.disclosure_requests (id),
+    CONSTRAINT presentation_of_logged_work FOREIGN KEY (log_id, agent_did) REFERENCES proof.work_history_logs (id, agent_did),
+    CONSTRAINT presentation_hash_is_sha256 CHECK (presentation_hash ~ '^[0-9a-f]{64}$'),
+    CONSTRAINT sealed_presentation_is_sealed CHECK (
+        substring(encrypted_data FROM 1 FOR 4) = '\x48534531'::bytea AND octet_length(encrypted_data) >= 67
+    )
+);
+COMMENT ON TABLE proof.credential_presentations IS 'What was shown to whom: one row for each presentation that was verified. Append only.';
+COMMENT ON COLUMN proof.credential_presentations.claims IS 'Names of the hidden claims that the agent chose to show.';
+COMMENT ON COLUMN proof.credential_presentations.presentation_hash IS 'SHA-256, hex, of the presentation.';
+COMMENT ON COLUMN proof.credential_presentations.encrypted_data IS 'The presentation and the claims it proves, sealed for this cell; opened for the one who asked and for the agent.';
+CREATE INDEX presentations_by_receiver ON proof.credential_presentations (disclosed_to_did, verified_at DESC);
