@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from given import registry
-from hansa.credits import commands as credits
+from hansa.credits import commands as ledger
 from hansa.negotiation import commands
 from hansa.negotiation.models import Terms
 
@@ -12,7 +12,7 @@ def rich_agent(tx, name, *, units=1_000_000):
     """A registered agent with opening credits; returns its DID."""
     did = registry.agent(tx, name=name).did
     if units:
-        credits.open_with_faucet(tx, did, units)
+        ledger.open_with_faucet(tx, did, units)
     return did
 
 
@@ -28,9 +28,7 @@ def intent(tx, by, *, budget=1_000_000):
 def opened(tx, buyer, seller, *, price=90_000, **options):
     """A negotiation with the opening offer on the table."""
     terms = options.pop("terms", None) or Terms(price=price)
-    return commands.initiate(
-        tx, by=buyer, responder=seller, intent=intent(tx, buyer), terms=terms, at=tx.at, **options
-    )
+    return commands.initiate(tx, by=buyer, responder=seller, intent=intent(tx, buyer), terms=terms, at=tx.at, **options)
 
 
 def accepted(tx, buyer, seller, *, price=90_000, **options):

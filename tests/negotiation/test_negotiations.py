@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from given import deals
 
-from hansa.credits import commands as credits
+from given import deals
+from hansa.credits import commands as ledger
 from hansa.credits import queries as books
 from hansa.credits.errors import InsufficientFunds
 from hansa.credits.events import HoldLapsed
@@ -68,9 +68,7 @@ def test_convergence_is_the_mean_similarity_of_the_terms(tx, buyer_and_seller):
     buyer, seller = buyer_and_seller
     opened = deals.opened(tx, buyer, seller, terms=Terms(price=80, delivery_s=100, quality=Decimal("0.50")))
 
-    answer = commands.propose(
-        tx, opened.id, by=seller, terms=Terms(price=100, delivery_s=200, quality=Decimal("0.60"))
-    )
+    answer = commands.propose(tx, opened.id, by=seller, terms=Terms(price=100, delivery_s=200, quality=Decimal("0.60")))
 
     assert answer.convergence_score == Decimal("0.80")  # (0.8 + 0.5 + 0.9 + 1) / 4
     assert queries.rounds_of(tx, opened.id)[1].convergence_delta == Decimal("0.8")
@@ -329,7 +327,7 @@ def test_a_deal_whose_money_went_back_is_over(tx, services_keys, buyer_and_selle
 
     commands.lapse(tx, lapsed)
     assert queries.negotiation_of(tx, deal.id).state is NegotiationState.ACCEPTED, "its money is still held"
-    credits.release(tx, deal.hold_id)
+    ledger.release(tx, deal.hold_id)
     commands.lapse(tx, lapsed)
 
     assert queries.negotiation_of(tx, deal.id).state is NegotiationState.EXPIRED

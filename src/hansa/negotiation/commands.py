@@ -8,6 +8,7 @@ from hansa.credits.events import HoldLapsed
 from hansa.governance import commands as governance
 from hansa.governance.models import Decision
 from hansa.governance.models import Outcome as Verdict
+from hansa.identity import queries as identity
 from hansa.infra.db import JsonObject, Query, Tx
 from hansa.infra.outbox import publish
 from hansa.infra.seal import KeyRing
@@ -22,7 +23,6 @@ from hansa.negotiation.models import PRICE_MAX, Intent, Negotiation, Paid, Settl
 from hansa.negotiation.queries import COLUMNS
 from hansa.proof import commands as proof
 from hansa.proof.models import Outcome
-from hansa.registry import queries as registry
 
 TTL_DEFAULT = timedelta(hours=1)
 """How long a negotiation stays open unless its initiator says otherwise (AINP)."""
@@ -293,7 +293,8 @@ def outcome_of(tx: Tx, deal: Negotiation, paid: Paid, fulfilment: Fulfilment) ->
         amount=paid.amount,
         fee=paid.pool_units,
         asset=Asset.CREDIT,
-        payer_verified=registry.agent_of(tx, deal.initiator_did).verified,
+        # A signed card proves a key, and keys are free: only an account that somebody verified makes a payer scarce.
+        payer_verified=identity.user_of(tx, deal.initiator_did).is_verified,
         started_at=deal.accepted_at,
         due_at=deal.accepted_at + timedelta(seconds=int(deal.current_proposal["delivery_s"])),
         delivered_at=fulfilment.delivered_at or paid.settled_at,

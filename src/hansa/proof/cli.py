@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -17,13 +19,19 @@ OPERATOR = Actor(kind="operator", did="cli")
 
 
 @app.command()
-def verify(ctx: typer.Context) -> None:
+def verify(
+    ctx: typer.Context, output: Annotated[str, typer.Option("-o", "--output", help="table or json")] = "table"
+) -> None:
     """Count all evidence again and compare it with every score, reputation and trust; exit code 1 on a difference."""
     with transaction(ctx) as tx:
         differences, counted, pending = queries.recompute(tx), queries.counted(tx), queries.pending(tx)
-    for difference in differences:
-        typer.echo(f"{difference.kind} of {difference.subject}: {difference.finding}")
-    typer.echo(f"{counted} settlements counted again, {len(differences)} differences, {pending} wait to be counted")
+    if output == "json":
+        found = [asdict(difference) for difference in differences]
+        typer.echo(json.dumps({"equal": not found, "differences": found, "counted": counted, "pending": pending}))
+    else:
+        for difference in differences:
+            typer.echo(f"{difference.kind} of {difference.subject}: {difference.finding}")
+        typer.echo(f"{counted} settlements counted again, {len(differences)} differences, {pending} wait to be counted")
     if differences:
         raise typer.Exit(1)
 

@@ -137,7 +137,7 @@ HEARTBEAT = Query(
     f"""
     UPDATE registry.agents
        SET ttl_s = %(ttl_s)s,
-           expires_at = %(at)s + make_interval(secs => %(ttl_s)s),
+           expires_at = %(at)s::timestamptz + make_interval(secs => %(ttl_s)s::integer),
            last_seen_at = %(at)s,
            last_active = %(at)s,
            status = %(status)s::registry.agent_status

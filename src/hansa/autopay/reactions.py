@@ -1,0 +1,1 @@
+"""Autopay reacts to nothing: it is the buyer that tells, and the chain that decides."""

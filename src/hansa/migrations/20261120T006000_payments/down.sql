@@ -1,0 +1,17 @@
+DROP VIEW payments.discrepancies;
+DROP TRIGGER claims_are_never_deleted ON payments.claims;
+DROP TRIGGER claim_history_is_append_only ON payments.claim_events;
+DROP FUNCTION payments.refuse_change();
+DROP TRIGGER claims_have_a_history ON payments.claims;
+DROP FUNCTION payments.note_claim_event();
+DROP TRIGGER claims_only_move_forward ON payments.claims;
+DROP FUNCTION payments.guard_claim();
+DROP FUNCTION payments.open_answer(text, text, uuid, interval);
+DROP FUNCTION payments.claim(text, text, text, text, text, text, bigint, text, text, text, payments.environment, uuid, interval);
+DROP TABLE payments.paid_answers;
+DROP TABLE payments.claim_events;
+DROP TABLE payments.claims;
+DROP TABLE payments.chain_instances;
+DROP TYPE payments.claim_state;
+DROP TYPE payments.environment;
+DROP SCHEMA payments;

@@ -1,0 +1,95 @@
+"""Every context has the same shape, and its SQL files say what its migrations made."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from architecture import catalog
+from architecture.rules import nobody_breaks
+from architecture.snapshot import snapshot
+from architecture.source import MODULES, SOURCE, SQL_FILES
+from hansa.entry.contexts import ORDER
+from hansa.infra.embedded import Server
+from hansa.migrate import testing, up
+from hansa.migrations import DIRECTORY
+
+FIRST = "20261120T000000_ops"
+
+
+@pytest.mark.parametrize("context", ORDER)
+def test_a_context_has_all_its_files(context: str):
+    folder = SOURCE / context
+
+    missing = [name for name in MODULES if not any((folder / name).with_suffix(end).exists() for end in ("", ".py"))]
+    missing += [f"sql/{name}.sql" for name in SQL_FILES if not (folder / "sql" / f"{name}.sql").exists()]
+
+    nobody_breaks("a file with nothing to do holds one line that says so", missing)
+
+
+@pytest.mark.parametrize("context", ORDER)
+def test_a_context_says_what_it_owns_what_postgresql_keeps_and_what_it_publishes(context: str):
+    words = importlib.import_module(f"hansa.{context}").__doc__ or ""
+
+    assert f"`{context}`" in words, "name the schema that it owns"
+    assert "PostgreSQL keeps" in words
+    assert "ublishes" in words
+    assert len(words.split()) > 40
+
+
+@pytest.mark.parametrize("context", ORDER)
+def test_every_module_of_a_context_says_what_it_is_for(context: str):
+    silent = [
+        path.name
+        for path in (SOURCE / context).rglob("*.py")
+        if not path.read_text().lstrip().startswith(('"""', 'r"""'))
+    ]
+
+    nobody_breaks("the first thing in a module is what it is for", silent)
+
+
+def present(context: str) -> str:
+    """The SQL files of a context in the order in which they are applied."""
+    return "\n".join((SOURCE / context / "sql" / f"{name}.sql").read_text() for name in SQL_FILES)
+
+
+@pytest.mark.parametrize("context", ORDER)
+def test_a_contexts_first_migration_is_its_sql_files(context: str):
+    """As long as there is one migration of a context; after that the catalog alone compares (below)."""
+    folders = sorted(DIRECTORY.glob(f"*_{context}"))
+    history = (folders[0] / "up.sql").read_text()
+
+    assert len(folders) == 1
+    assert history.split() == present(context).split(), "write sql/*.sql, then `cat` them into up.sql"
+
+
+@pytest.fixture
+def from_files(postgres: Server, server_dsn: str, tmp_path: Path) -> Iterator[psycopg.Connection[object]]:
+    """A database made from the SQL files of the contexts; only roles, queue and outbox come from their migration."""
+    shutil.copytree(DIRECTORY / FIRST, tmp_path / FIRST)
+    name = f"files_{uuid.uuid4().hex}"
+    with psycopg.connect(server_dsn, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+    dsn = postgres.dsn(role="postgres", database=name)
+    up(dsn, tmp_path)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for context in ORDER:
+            connection.execute(present(context).encode())
+        yield connection
+    testing.drop(server_dsn, name)
+
+
+def test_the_sql_files_and_the_migrations_make_the_same_database(
+    schema: catalog.Connection, from_files: catalog.Connection
+):
+    migrated, from_the_files = snapshot(schema), snapshot(from_files)
+
+    assert len(migrated) > 1000
+    nobody_breaks("what the migrations make stands in sql/*.sql", migrated - from_the_files)
+    nobody_breaks("what stands in sql/*.sql is made by a migration", from_the_files - migrated)
