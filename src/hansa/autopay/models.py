@@ -225,6 +225,19 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionEvent:
+    """One step of a payment."""
+
+    status: TransactionStatus
+    signed: bool
+    """Whether it was signed by then."""
+    retry_count: int
+    error_type: ErrorType | None
+    hash: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GoAhead:
     """The house's leave to sign one payment."""
 

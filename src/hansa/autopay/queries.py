@@ -11,6 +11,7 @@ from hansa.autopay.models import (
     Currency,
     Discrepancy,
     Transaction,
+    TransactionEvent,
     TransactionStatus,
     Wallet,
 )
@@ -81,11 +82,12 @@ TRANSACTIONS = Query(
 )
 
 HISTORY = Query(
-    TransactionStatus,
+    TransactionEvent,
     """
-    SELECT status
+    SELECT status, signed, retry_count, error_type, hash, at
       FROM autopay.transaction_events
      WHERE transaction_id = %(transaction)s
+       AND agent_did = %(agent)s
      ORDER BY id
     """,
 )
@@ -168,9 +170,12 @@ def transactions(
     return Page(items=found, after=str(found[-1].id) if len(found) >= limit else None)
 
 
-def history_of(tx: Tx, transaction: AutopayTransactionId) -> list[TransactionStatus]:
-    """The states that a transaction has been in, in order; a state may stand twice when something else changed."""
-    return [TransactionStatus(status) for status in tx.all(HISTORY, transaction=transaction)]
+def history_of(tx: Tx, transaction: AutopayTransactionId, *, agent: Did) -> list[TransactionEvent]:
+    """Every step of an agent's payment, in order. Raises TransactionUnknown."""
+    found = tx.all(HISTORY, transaction=transaction, agent=agent)
+    if not found:
+        raise TransactionUnknown
+    return found
 
 
 def requests(tx: Tx, agent: Did, *, limit: int = 50) -> list[ApiRequest]:

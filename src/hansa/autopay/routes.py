@@ -24,6 +24,7 @@ from hansa.autopay.models import (
     PriorityRules,
     Report,
     Transaction,
+    TransactionEvent,
     TransactionStatus,
 )
 from hansa.infra.db import Page, Tx
@@ -67,6 +68,12 @@ def my_transactions(
 def my_transaction(transaction: AutopayTransactionId, call: SignedCall) -> Response:
     """One payment of the signing agent."""
     return call.query(lambda tx: queries.transaction_of(tx, transaction, agent=call.did))
+
+
+@router.get("/api/transactions/{transaction}/events", response_model=list[TransactionEvent])
+def my_transaction_events(transaction: AutopayTransactionId, call: SignedCall) -> Response:
+    """Every step of one payment of the signing agent, in order."""
+    return call.query(lambda tx: queries.history_of(tx, transaction, agent=call.did))
 
 
 @router.get("/api/autopay/agent", response_model=AutopayAgent | None)

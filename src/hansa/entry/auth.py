@@ -45,6 +45,7 @@ class Authentication:
             await self.app(scope, receive, send)
             return
         trace = trace_of(Headers(scope=scope))
+        structlog.contextvars.clear_contextvars()  # one connection carries many requests
         structlog.contextvars.bind_contextvars(trace=trace)
         try:
             body = await read_body(receive, self.services.settings.body_bytes_max)
@@ -53,6 +54,7 @@ class Authentication:
             await self.refuse(problem_response(refusal, trace=trace), scope, receive, send, trace)
             return
         scope.setdefault("state", {})["actor"] = actor
+        structlog.contextvars.bind_contextvars(actor=actor.did or actor.kind)
         await self.app(scope, replayed(body, receive), traced(send, trace))
 
     async def actor_of(self, scope: Scope, body: bytes, trace: str) -> Actor:

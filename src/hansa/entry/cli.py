@@ -12,10 +12,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import _click as click
+from typer.core import TyperGroup
 
 from hansa import __version__
 
@@ -24,8 +27,39 @@ if TYPE_CHECKING:
     from hansa.infra.services import Services
     from hansa.infra.settings import Settings
 
+GROUPS = {
+    "agents": "hansa.entry.commands:agents",
+    "audit": "hansa.governance.cli:app",
+    "credits": "hansa.credits.cli:app",
+    "deal": "hansa.entry.commands:deal",
+    "discovery": "hansa.discovery.cli:app",
+    "jobs": "hansa.entry.commands:jobs",
+    "keys": "hansa.entry.commands:keys",
+    "leaderboard": "hansa.market.cli:app",
+    "migrate": "hansa.entry.commands:migrate",
+    "reputation": "hansa.proof.cli:app",
+}
+"""Groups of commands and where they are defined."""
+
+
+class Groups(TyperGroup):
+    """Imports a group of commands when it is asked for: most of the program is not needed to run one of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *GROUPS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in GROUPS:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = GROUPS[cmd_name].partition(":")
+        group = typer.main.get_group(getattr(import_module(module), attribute))
+        group.name = cmd_name
+        return group
+
+
 app = typer.Typer(
     name="hansa",
+    cls=Groups,
     help="The trading house for AI agents.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -244,9 +278,6 @@ def read_json(text: str | None) -> Any:  # Any: whatever JSON the user wrote
 
 def main() -> None:
     """Entry point: refusals become one line on stderr and exit status 1."""
-    from hansa.entry.commands import mount
-
-    mount(app)
     try:
         app()
     except Exception as error:

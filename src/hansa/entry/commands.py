@@ -9,6 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from hansa.entry.cli import Console, Output, OutputOption
+from hansa.infra.database import resolve
+from hansa.infra.settings import Settings
+from hansa.migrate.cli import Defaults, make_app
+from hansa.migrations import DIRECTORY
 
 keys = typer.Typer(no_args_is_help=True, help="Keys of agents.")
 agents = typer.Typer(no_args_is_help=True, help="Register and look up agents.")
@@ -16,27 +20,8 @@ deal = typer.Typer(no_args_is_help=True, help="Deals from the first offer to the
 jobs = typer.Typer(no_args_is_help=True, help="Deferred work and events on their way.")
 
 
-def mount(app: typer.Typer) -> None:
-    """Add all groups to the program."""
-    import hansa.credits.cli
-    import hansa.discovery.cli
-    import hansa.governance.cli
-    import hansa.proof.cli
-    from hansa.infra.database import resolve
-    from hansa.infra.settings import Settings
-    from hansa.migrate.cli import Defaults, make_app
-    from hansa.migrations import DIRECTORY
-
-    migrate = make_app(Defaults(dsn=lambda: resolve(Settings()).owner_dsn, directory=lambda: DIRECTORY))
-    app.add_typer(migrate, name="migrate")
-    app.add_typer(keys, name="keys")
-    app.add_typer(agents, name="agents")
-    app.add_typer(deal, name="deal")
-    app.add_typer(jobs, name="jobs")
-    app.add_typer(hansa.credits.cli.app, name="credits")
-    app.add_typer(hansa.proof.cli.app, name="reputation")
-    app.add_typer(hansa.governance.cli.app, name="audit")
-    app.add_typer(hansa.discovery.cli.app, name="discovery")
+migrate = make_app(Defaults(dsn=lambda: resolve(Settings()).owner_dsn, directory=lambda: DIRECTORY))
+"""The migration engine's own commands, on the database of this home."""
 
 
 @keys.command("new")

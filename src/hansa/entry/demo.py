@@ -88,7 +88,7 @@ class Demo:
     keep: bool = False
     as_json: bool = False
     tamper: Callable[[Path], None] | None = None
-    console: Console = field(default_factory=lambda: Console(highlight=False, emoji=False))
+    console: Console = field(default_factory=lambda: console_of(sys.stdout.isatty()))
     steps: list[Step] = field(default_factory=list[Step])
     facts: Json = field(default_factory=dict[str, Any])
     problems: list[str] = field(default_factory=list[str])
@@ -113,6 +113,8 @@ class Demo:
             self.problems.append(str(failure))
             self.say(f"[red]failed[/red] {failure}")
         finally:
+            for party in self.parties:
+                party.hansa.close()
             destroy(home)
             shutil.rmtree(folder, ignore_errors=True)
         if self.as_json:
@@ -132,7 +134,8 @@ class Demo:
                     command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=clean_environment(home)
                 )
             assert process.stdout is not None, "a pipe was asked for"
-            line = process.stdout.readline()
+            with process.stdout as output:
+                line = output.readline()
             if not line:
                 process.wait()
                 raise DemoFailed(f"the house did not open:\n{log.read_text()[-3000:]}")
@@ -174,8 +177,8 @@ class Demo:
 
     def play(self, running: Json) -> None:
         """The main job from the first card to the last review."""
-        buyer = self.party("Hanse Analytics", running)
-        seller = self.party("Almanac Research", running)
+        buyer = self.party("Kontor", running)
+        seller = self.party("Almanac", running)
         with ChainRpc(str(running["chain"])) as chain:
             self.register(buyer, seller)
             self.fund(buyer, seller, chain)
@@ -212,7 +215,7 @@ class Demo:
 
     def set_policy(self, buyer: Party) -> None:
         with self.step("the buyer's organization says whom it hires") as done:
-            house = buyer.hansa.post("/api/organizations", {"name": "Hanse Kontor", "domain": "kontor.example"})
+            house = buyer.hansa.post("/api/organizations", {"name": "Kontor of Luebeck", "domain": "kontor.example"})
             path = f"/api/organizations/{house['id']}"
             role = buyer.hansa.post(
                 f"{path}/role-agents",
@@ -405,6 +408,11 @@ class Demo:
                 return found
             time.sleep(0.1)
         raise DemoFailed(f"{what} did not appear within {PATIENCE_S:.0f} s")
+
+
+def console_of(terminal: bool) -> Console:
+    """A terminal knows its width; a pipe or a file has room."""
+    return Console(highlight=False, emoji=False, width=None if terminal else 110)
 
 
 def who_got_what(paid: Json) -> Table:

@@ -4,7 +4,8 @@
     home/chain.url    where the local chain answers, also after it was started again on another port
 
 The parent holds a lock on the home, so that a second `hansa up` finds the first one instead of fighting it. A child
-that dies is started again; so is the embedded server. Ctrl-C, SIGTERM or `hansa down` stop all, last started first.
+that dies is started again; so is the embedded server. Ctrl-C, SIGTERM, a closed terminal or `hansa down` stop all,
+last started first. What a parent that was killed has left running is stopped by the next one.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import httpx
 from hansa import migrate
 from hansa.entry.runtime import CHAIN_URL_FILE, house_key
 from hansa.infra.database import Database, check_version, resolve
-from hansa.infra.embedded import EmbeddedPostgres
+from hansa.infra.embedded import EmbeddedPostgres, EmbeddedRefused
 from hansa.infra.log import logger
 from hansa.infra.settings import Settings
 from hansa.kernel.errors import Conflict, ServiceUnavailable
@@ -41,6 +42,11 @@ log = logger(__name__)
 
 READY_WITHIN_S = 60
 WATCH_S = 0.2
+REST_S_MAX = 10.0
+"""The longest pause before a child that keeps dying at once is started again."""
+ORPHANS_WITHIN_S = 15.0
+STABLE_S = 10.0
+"""A child that lived so long did not die of its start."""
 Report = Callable[[str], None]
 """Told what is being done, for a person who waits."""
 
@@ -86,6 +92,10 @@ class Child:
     process: subprocess.Popen[str] | None = None
     first_line: str = ""
     starts: int = 0
+    started_at: float = 0.0
+    """By the monotonic clock."""
+    early_deaths: int = 0
+    """Deaths soon after a start, one after the other."""
 
     def start(self, *, read_line: bool = False) -> None:
         """Start it in its own session, so that Ctrl-C reaches only the parent, which stops them in order."""
@@ -96,6 +106,9 @@ class Child:
             text=True,
             start_new_session=True,
         )
+        died_early = self.starts > 0 and time.monotonic() - self.started_at < STABLE_S
+        self.early_deaths = self.early_deaths + 1 if died_early else 0
+        self.started_at = time.monotonic()
         self.starts += 1
         if read_line:
             assert self.process.stdout is not None, "a pipe was asked for"
@@ -103,6 +116,11 @@ class Child:
 
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    def may_start(self) -> bool:
+        """Whether a dead child has rested enough: one that dies of its start must not keep the machine busy."""
+        rest_s = min(WATCH_S * 2.0**self.early_deaths, REST_S_MAX) if self.early_deaths else 0.0
+        return time.monotonic() - self.started_at >= rest_s
 
     def stop(self, *, within_s: float = 15) -> None:
         if self.process is None or self.process.poll() is not None:
@@ -130,7 +148,7 @@ class House:
 
         Raises HouseRunning, PortInUse, DiskFull, NotReady, and what the database refuses.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self.stop)
         with home_lock(self.settings.home):
             try:
@@ -152,6 +170,7 @@ class House:
 
     def start(self) -> None:
         """Database, schema, chain, API, worker: each when what it needs is there."""
+        stop_orphans(self.settings.home)
         port = free_port(self.settings.host, self.settings.port)
         self.url = self.settings.public_url or f"http://{self.settings.host}:{port}"
         self.report("database")
@@ -166,9 +185,11 @@ class House:
         environment = self.environment(database, port)
         self.report("API and worker")
         for name in ("serve", "worker"):
-            child = Child(name, [sys.executable, "-m", "hansa.entry.cli", name], environment)
+            command = [sys.executable, "-m", "hansa.entry.cli", "--home", str(self.settings.home), name]
+            child = Child(name, command, environment)
             child.start()
             self.children.append(child)
+            self.note()
         self.wait_until_ready(port)
 
     def environment(self, database: Database, port: int) -> dict[str, str]:
@@ -200,6 +221,7 @@ class House:
             raise NotReady("the local chain did not start")
         self.chain = str(json.loads(chain.first_line)["url"])
         write(noted, self.chain)
+        self.note()
 
     def wait_until_ready(self, port: int) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
@@ -214,20 +236,37 @@ class House:
         raise NotReady
 
     def watch(self) -> None:
-        """Start again what died: first the database, on which the others stand."""
-        if not self.settings.database_url:
-            cluster = EmbeddedPostgres(self.settings.home)
-            if cluster.status() is None:
-                log.warning("the embedded server is gone and is started again")
-                cluster.start()
-        for child in self.children:
-            if not child.alive():
-                log.warning("a process is gone and is started again", process=child.name, starts=child.starts)
-                if child.name == "chain":
-                    self.start_chain()
-                else:
-                    child.start()
-                self.note()
+        """Start again what died: first the database, on which the others stand. What fails is tried again later."""
+        try:
+            self.watch_server()
+            for child in self.children:
+                if not child.alive() and child.may_start():
+                    log.warning("a process is gone and is started again", process=child.name, starts=child.starts)
+                    self.start_again(child)
+        except (EmbeddedRefused, NotReady) as refusal:
+            log.error("it does not start; it is tried again", error=str(refusal))  # noqa: TRY400 - no traceback for people
+            self.stopping.wait(1.0)
+
+    def watch_server(self) -> None:
+        if self.settings.database_url:
+            return
+        cluster = EmbeddedPostgres(self.settings.home)
+        if cluster.status() is None:
+            log.warning("the embedded server is gone and is started again")
+            cluster.start()
+
+    def start_again(self, child: Child) -> None:
+        if child.name != "chain":
+            child.start()
+            self.note()
+            return
+        before = self.chain
+        self.start_chain()
+        if self.chain != before:
+            # Its port was taken meanwhile; the others read the address when they start.
+            for other in self.children:
+                if other is not child:
+                    other.stop()
 
     def note(self) -> Running:
         pids = {child.name: child.process.pid for child in self.children if child.process}
@@ -251,6 +290,37 @@ def running_in(home: Path) -> Running | None:
     except (OSError, ValueError, TypeError):
         return None
     return found if lock_is_held(home) else None
+
+
+def stop_orphans(home: Path) -> None:
+    """Stop the children of a parent that was killed: they still hold the port and the chain."""
+    try:
+        left = Running(**json.loads((home / "run.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return
+    orphans = [pid for pid in left.children.values() if str(home) in command_of(pid)]
+    for pid in orphans:
+        log.warning("a process of a parent that was killed is stopped", pid=pid)
+        signal_to(pid, signal.SIGTERM)
+    deadline = time.monotonic() + ORPHANS_WITHIN_S
+    while (alive := [pid for pid in orphans if command_of(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for pid in alive:
+        signal_to(pid, signal.SIGKILL)
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process; empty when there is none, or when it is dead and waits to be buried."""
+    status = Path(f"/proc/{pid}/cmdline")
+    if Path("/proc/self/cmdline").exists():
+        return status.read_text(errors="replace").replace("\0", " ") if status.exists() else ""
+    ps = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(ps, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def signal_to(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def down(home: Path, *, within_s: float = 60) -> Running:

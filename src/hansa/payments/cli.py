@@ -1,1 +1,1 @@
-"""Payments on the command line: settling is the tick's work, and `hansa reconcile` shows what it could not explain."""
+"""Payments on the command line: nothing to do by hand; the tick finishes whatever was left open."""

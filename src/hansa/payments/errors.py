@@ -39,7 +39,7 @@ class ChainUnavailable(ServiceUnavailable):
 
 
 class ChainUnchecked(ServiceUnavailable):
-    """No chain has been checked for this environment yet; `hansa prepare` does it."""
+    """No chain has been checked for this environment yet; the house does it when it starts."""
 
     constraint = "claim_on_a_known_chain"
 

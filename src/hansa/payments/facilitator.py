@@ -13,13 +13,14 @@ Whoever finds the claim of a payment goes on from where it stands: another reque
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from x402.mechanisms.svm.constants import ERR_DUPLICATE_SETTLEMENT, ERR_SETTLEMENT_PENDING, ERR_TRANSACTION_FAILED
 from x402.mechanisms.svm.constants import SCHEME_EXACT as EXACT
 from x402.mechanisms.svm.exact import ExactSvmFacilitatorScheme
@@ -50,6 +51,8 @@ PATIENCE_S = 20.0
 """How long a caller waits for the chain; afterwards the payment is pending and its outcome is found by the tick."""
 PAUSE_S, PAUSE_S_MAX = 0.02, 0.5
 RESEND_S = 2.0
+THREADS = 16
+"""How many payments one seller's till verifies or settles at the same time."""
 
 ERR_BOUND = "payment_bound_to_another_purchase"
 ERR_CHAIN = "rpc_unavailable"
@@ -267,15 +270,19 @@ class Facilitator:
 
 @dataclass(frozen=True, slots=True)
 class AsyncFacilitator:
-    """The same for the asynchronous server of the SDK: each call runs in a thread, since it waits for the chain."""
+    """The same for the asynchronous server of the SDK: each call runs in a thread, since it waits for the chain.
+
+    The threads are its own: payments that wait for a slow chain must not keep the rest of the house waiting.
+    """
 
     facilitator: Facilitator
+    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(THREADS))
 
     async def verify(self, payload: Payload, requirements: Requirements) -> VerifyResponse:
-        return await asyncio.to_thread(self.facilitator.verify, payload, requirements)
+        return await run_sync(self.facilitator.verify, payload, requirements, limiter=self.threads)
 
     async def settle(self, payload: Payload, requirements: Requirements) -> SettleResponse:
-        return await asyncio.to_thread(self.facilitator.settle, payload, requirements)
+        return await run_sync(self.facilitator.settle, payload, requirements, limiter=self.threads)
 
     def get_supported(self) -> SupportedResponse:
         return self.facilitator.get_supported()

@@ -22,6 +22,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from anyio.to_thread import run_sync
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
@@ -112,14 +113,14 @@ async def sold_once(services: Services, serve: Handler, request: Request) -> Res
     try:
         response = await serve(request)
     except BaseException:
-        await asyncio.to_thread(shelf.give_back)
+        await run_sync(shelf.give_back)
         raise
     body = await body_of(response)
     headers = dict(response.headers)
     if response.status_code < 400:
-        await asyncio.to_thread(shelf.keep, response.status_code, headers, body)
+        await run_sync(shelf.keep, response.status_code, headers, body)
     else:
-        await asyncio.to_thread(shelf.give_back)
+        await run_sync(shelf.give_back)
     return streamed(response.status_code, headers, body)
 
 
@@ -138,7 +139,7 @@ class Shelf:
         """
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            answer = await asyncio.to_thread(self.look, resource)
+            answer = await run_sync(self.look, resource)
             if answer.status is not None:
                 return answer
             if answer.leased_by == self.worker:

@@ -34,8 +34,6 @@ HISTORY = Query(
     """,
 )
 
-UNSETTLED = Query(int, "SELECT count(*) FROM payments.claims WHERE state IN ('claimed', 'signed', 'broadcast')")
-
 DISCREPANCIES = Query(
     Discrepancy,
     """
@@ -60,11 +58,6 @@ def claim_of(tx: Tx, message_hash: str) -> Claim | None:
 def history_of(tx: Tx, message_hash: str) -> list[ClaimState]:
     """The states that a claim has been in, in order."""
     return [ClaimState(state) for state in tx.all(HISTORY, message_hash=message_hash)]
-
-
-def unsettled(tx: Tx) -> int:
-    """How many payments have not ended."""
-    return tx.one(UNSETTLED)
 
 
 def reconcile(tx: Tx, *, limit: int = 100) -> list[Discrepancy]:

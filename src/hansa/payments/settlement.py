@@ -44,7 +44,7 @@ def follow(services: Services, claim: Claim, *, resend: bool) -> Claim:
     assert claim.last_valid_block_height is not None, "the same"
     try:
         verdict = fate_of(services.chain, claim.txid, last_valid_block_height=claim.last_valid_block_height)
-    except ChainUnreachable as outage:
+    except (ChainUnreachable, ChainRejected) as outage:
         log.warning("the chain does not answer", claim=str(claim.id), error=str(outage))
         return claim
     if verdict.fate is Fate.UNKNOWN:
