@@ -18,8 +18,10 @@ setup: .venv/.ready ## install exactly what uv.lock says into .venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --upgrade --target .tools 'uv>=0.9,<1'
 	@touch $@
 
+# The second try is for networks whose certificate authority only the system knows.
+SYNC := sync --quiet --frozen --python "$$(command -v $(PYTHON))"
 .venv/.ready: .tools/.ready pyproject.toml uv.lock
-	$(UV) sync --quiet --frozen --python "$$(command -v $(PYTHON))"
+	@$(UV) $(SYNC) 2>.tools/sync.log || $(UV) --system-certs $(SYNC) || { cat .tools/sync.log >&2; exit 1; }
 	@touch $@
 
 demo: setup ## two agents meet, agree, pay and are rated, for real; ends by itself

@@ -136,10 +136,9 @@ def command_line() -> str:
     """Every command with its arguments and options."""
     from typer.main import get_command
 
-    from hansa.entry import cli, commands
+    from hansa.entry.cli import app
 
-    commands.mount(cli.app)
-    program: Any = get_command(cli.app)  # Any: typer's own click has no public types
+    program: Any = get_command(app)  # Any: typer's own click has no public types
     lines = [
         "# Command line",
         "",

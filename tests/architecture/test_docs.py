@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import pytest
 
 from architecture.catalog import Connection, relations, routines
 from architecture.rules import nobody_breaks
-from architecture.source import ORDER, ROOT, doors
+from architecture.source import ROOT, doors
+from hansa.entry.contexts import ORDER
+from hansa.infra.outbox import REACTIONS
+from hansa.infra.queue import KNOWN
+from hansa.kernel.events import EVENTS
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
 DECISIONS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
@@ -18,6 +23,9 @@ TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 FILE = re.compile(r"`((?:src|tests|docs)/[\w/.-]+)`")
 ROUTE = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/[^` ?]+)")
 SQL_NAME = re.compile(rf"`((?:ops|{'|'.join(ORDER)})\.[a-z]\w+)(?:\([^`]*\))?`")
+PYTHON_NAME = re.compile(
+    rf"`((?:{'|'.join(ORDER)})\.(?:commands|queries|models|events|errors|reactions))\.(\w+)(?:\([^`]*\))?`"
+)
 PARAMETER = re.compile(r"\{\w+\}")
 
 
@@ -76,12 +84,19 @@ def test_tables_views_and_routines_that_are_named_exist(page: Path, schema: Conn
     nobody_breaks("what is named exists", set(SQL_NAME.findall(page.read_text())) - known)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_commands_and_queries_that_are_named_exist(page: Path):
+    missing = [
+        f"{module}.{name}"
+        for module, name in PYTHON_NAME.findall(page.read_text())
+        if not hasattr(importlib.import_module(f"hansa.{module}"), name)
+    ]
+
+    nobody_breaks("what is named exists", missing)
+
+
 def python_name(name: str) -> bool:
     """Whether `context.name` is a module, a job or an event of ours, which are written the same way."""
-    from hansa.infra.outbox import REACTIONS
-    from hansa.infra.queue import KNOWN
-    from hansa.kernel.events import EVENTS
-
     context, _, module = name.partition(".")
     folder = ROOT / "src" / "hansa" / context
     is_module = (folder / module).is_dir() or (folder / f"{module}.py").exists()

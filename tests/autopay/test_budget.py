@@ -80,6 +80,22 @@ def test_a_dead_payment_gives_its_price_back_once(services):
     assert (budget(services, did).spent, budget(services, did).reserved) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("error", "error_type"),
+    [('{"InstructionError": [2, {"Custom": 1}]}', "INSUFFICIENT_FUNDS"), ('"AccountInUse"', "REJECTED")],
+)
+def test_a_payment_that_landed_with_an_error_is_failed_and_says_why(services, error, error_type):
+    did = a_buyer(services)
+    transaction = ask(services, did, an_intent(1))
+    verdict = Verdict(fate=Fate.FAILED, txid=f"its id {did}", slot=7, error=error)
+
+    with services.db.transaction() as tx:
+        failed = commands.conclude(tx, transaction.id, verdict)
+
+    assert (failed.status, failed.error_type, failed.hash) == ("FAILED", error_type, verdict.txid)
+    assert budget(services, did).reserved == 0
+
+
 def test_the_same_purchase_asked_for_twice_reserves_once_and_with_other_terms_is_refused(services):
     did = a_buyer(services)
     intent = an_intent(1)

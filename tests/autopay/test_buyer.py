@@ -1,13 +1,15 @@
 """An agent buys from real sellers, with the chain as the judge; the numbers B.. name known attacks on buyers."""
 
+import uuid
+
 import httpx
 import pytest
 from x402.http.utils import decode_payment_required_header, encode_payment_required_header
 
-from given.payments import CENT, USDC, fault
+from given.payments import CENT, USDC, address, fault, payment, wallet
 from hansa.autopay import queries
 from hansa.autopay.jobs import follow, poll_balances
-from hansa.autopay.models import Currency, TransactionStatus
+from hansa.autopay.models import Currency
 from hansa.chain.client import ChainUnreachable
 from hansa.client import Refused
 from hansa.examples.buyer import NotDelivered, pay_and_get
@@ -147,6 +149,53 @@ def test_a_buyer_that_crashed_after_signing_goes_on_with_the_same_payment(servic
     assert earned() == CENT
 
 
+def asked_for_leave(hansa):
+    """A purchase of the market feed that the house has agreed to, and its terms."""
+    required = decode_payment_required_header(httpx.get(f"{hansa.url}/api/market-feed").headers["payment-required"])
+    terms = required.accepts[0]
+    intent = {
+        "x402_request_id": str(uuid.uuid4()),
+        "url": required.resource.url,
+        "resource": required.resource.url,
+        "terms": terms.model_dump(by_alias=True),
+        "max_price": CENT,
+    }
+    return hansa.post("/api/autopay/payments", intent)["transaction"], terms, required.resource.url
+
+
+@pytest.mark.parametrize("flaw", ["another payee", "other terms", "another wallet"])
+def test_what_is_signed_must_be_what_was_agreed(services, rpc, hansa, flaw):
+    agent = hansa()
+    transaction, terms, url = asked_for_leave(agent)
+    signer = wallet(rpc, usdc=CENT) if flaw == "another wallet" else agent.key.solders()
+    if flaw == "another payee":
+        terms = terms.model_copy(update={"pay_to": address(wallet(rpc))})
+    if flaw == "other terms":
+        terms = terms.model_copy(update={"max_timeout_seconds": 9})
+    payload = payment(services, signer, terms, url=url).model_dump(by_alias=True, exclude_none=True)
+
+    with pytest.raises(Refused) as refused:
+        agent.post(f"/api/autopay/payments/{transaction['id']}/signed", {"payload": payload})
+
+    assert refused.value.code == "payment_not_as_agreed"
+    assert agent.get(f"/api/transactions/{transaction['id']}")["message_hash"] is None
+
+
+def test_a_seller_that_shows_somebody_elses_transaction_has_proven_nothing(services, hansa):
+    txid = buy(hansa()).txid
+    agent = hansa()
+    transaction, terms, url = asked_for_leave(agent)
+    path = f"/api/autopay/payments/{transaction['id']}"
+    payload = payment(services, agent.key.solders(), terms, url=url).model_dump(by_alias=True, exclude_none=True)
+    agent.post(f"{path}/signed", {"payload": payload})
+    lie = {"success": True, "transaction": txid, "network": terms.network}
+
+    told = agent.post(f"{path}/outcome", {"response_status": 200, "settlement": lie})
+
+    assert (told["status"], told["hash"], told["facilitator_response"]["transaction"]) == ("PENDING", None, txid)
+    assert budget(agent) == (0, CENT)
+
+
 def test_unknown_is_never_failed_and_the_budget_comes_back_only_when_the_payment_is_dead(services, rpc, hansa, earned):
     agent = hansa()
     fault(rpc, "drop_send", times=99)
@@ -166,10 +215,15 @@ def test_unknown_is_never_failed_and_the_budget_comes_back_only_when_the_payment
     assert (dead["status"], dead["error_type"]) == ("FAILED", "NETWORK_FAILURE")
     assert budget(agent) == (0, 0)
     assert earned() == 0
-    with services.db.transaction() as tx:
-        statuses = queries.history_of(tx, dead["id"])
-    assert statuses[0] is TransactionStatus.PENDING
-    assert statuses[-1] is TransactionStatus.FAILED
+    steps = agent.get(f"/api/transactions/{dead['id']}/events")
+    assert [(step["status"], step["signed"], step["retry_count"]) for step in steps] == [
+        ("PENDING", False, 0),
+        ("PENDING", True, 0),
+        ("RETRYING", True, 1),
+        ("RETRYING", True, 2),
+        ("RETRYING", True, 3),
+        ("FAILED", True, 3),
+    ]
 
 
 def buy_impatiently(agent, wire):

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import resources
@@ -25,7 +25,7 @@ from pathlib import Path
 import httpx
 
 from campaigns.gate import Gate
-from campaigns.killer import Killer
+from campaigns.killer import TARGETS, Killer
 from campaigns.plan import FEED, FEED_PRICE, OPENING_CREDITS, OPENING_USDC, Plan
 from campaigns.record import Reader
 from campaigns.report import Result, report, table, write_report
@@ -44,6 +44,7 @@ class Campaign:
     stage: Stage
     plan: Plan
     kills: int
+    targets: Sequence[str] = TARGETS
     threads: int = 4
     driver_starts: int = 0
     driver: subprocess.Popen[str] | None = None
@@ -65,6 +66,7 @@ class Campaign:
             gate=Gate(path=self.stage.folder / "gate", size=self.plan.size),
             seed=self.plan.seed,
             kills_max=self.kills,
+            targets=self.targets,
         )
         try:
             killer.run()
@@ -103,7 +105,7 @@ class Campaign:
                     hansa.faucet()
                     if name in self.plan.sellers:
                         gifts[name] = chain.faucet(key.wallet, usdc=OPENING_USDC, lamports=10_000_000).signature
-                        budget = {"total_cap": OPENING_USDC, "per_payment_cap": FEED_PRICE}
+                        budget = {"cap": OPENING_USDC, "payment_max": FEED_PRICE}
                         hansa.call("PUT", "/api/autopay/budget", body=budget)
             wallet = feed_wallet(self.stage.url)
             return Opening(
@@ -152,7 +154,9 @@ def feed_wallet(url: str) -> str:
 
 
 @contextmanager
-def campaign(*, seed: int, deals: int, kills: int, threads: int = 4) -> Generator[Campaign]:
+def campaign(
+    *, seed: int, deals: int, kills: int, targets: Sequence[str] = TARGETS, threads: int = 4
+) -> Generator[Campaign]:
     """A campaign on a house of its own, which is gone afterwards."""
     plan = Plan(seed=seed, size=deals)
     settings = {
@@ -160,13 +164,13 @@ def campaign(*, seed: int, deals: int, kills: int, threads: int = 4) -> Generato
         "HANSA_FAUCET_CREDITS": str(OPENING_CREDITS),
     }
     with opened(settings) as stage:
-        yield Campaign(stage=stage, plan=plan, kills=kills, threads=threads)
+        yield Campaign(stage=stage, plan=plan, kills=kills, targets=targets, threads=threads)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m campaigns.kill_campaign", description="Deals under fire.")
     parser.add_argument("--deals", type=int, default=200)
-    parser.add_argument("--kills", type=int, default=66)
+    parser.add_argument("--kills", type=int, default=64)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--report", type=Path, help="JSON file; the page of the same name beside it gets the table")

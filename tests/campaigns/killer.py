@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,16 +22,19 @@ from campaigns.plan import STEPS
 from campaigns.record import Reader
 from campaigns.stage import Stage
 
-TARGETS = ("api", "worker", "postmaster", "backend", "chain", "driver")
+TARGETS = ("api", "worker", "postmaster", "backend", "chain", "driver", "supervisor", "everything")
 CHILD = {"api": "serve", "worker": "worker", "chain": "chain"}
 """Target -> what the supervisor calls it."""
 APPLICATION = {"api": "hansa-api", "worker": "hansa-worker"}
 """Target -> what its connections call themselves."""
-TRANSACTIONAL = ("api", "worker", "postmaster", "backend")
-CATCH_WITHIN_S, WORK_WITHIN_S = 30.0, 5.0
+TRANSACTIONAL = ("api", "worker", "postmaster", "backend", "everything")
+SERVERLESS = ("postmaster", "backend", "everything")
+"""After these all processes of the server are new."""
+CATCH_WITHIN_S, AIM_WITHIN_S, WORK_WITHIN_S = 30.0, 2.0, 2.0
 SETTLING_S = 0.01
 """A COMMIT that was on its way when its client was stopped has arrived after so long."""
 
+# Signs of life and used nonces are left out: deals are what the campaign is about.
 OPEN_TRANSACTIONS = """
     SELECT pid, application_name, state, backend_xid::text,
            regexp_replace(left(ltrim(query, E' \\n'), 100), '\\s+', ' ', 'g'),
@@ -39,6 +42,7 @@ OPEN_TRANSACTIONS = """
       FROM pg_stat_activity
      WHERE backend_xid IS NOT NULL
        AND application_name = %s
+       AND query !~ 'ops[.]heartbeats|identity[.]nonces'
        AND (state = 'idle in transaction' OR (state = 'active' AND xact_start < query_start AND query <> 'COMMIT'))
      ORDER BY xact_start
 """
@@ -95,12 +99,13 @@ class Killer:
     gate: Gate
     seed: int
     kills_max: int
+    targets: Sequence[str] = TARGETS
     kills: list[Kill] = field(default_factory=list[Kill])
 
     def run(self) -> None:
         """Kill as often as planned, then let the rest of the deals go on in peace."""
         chance = random.Random(f"kills {self.seed}")
-        for n, (target, inside) in enumerate(schedule(chance, self.kills_max), start=1):
+        for n, (target, inside) in enumerate(schedule(chance, self.targets, self.kills_max), start=1):
             self.gate.open_to(-(-self.gate.size * n // self.kills_max))
             time.sleep(chance.uniform(0, 0.3))
             if not self.playing():
@@ -120,32 +125,39 @@ class Killer:
     def strike(self, n: int, target: str, *, inside: bool, chance: random.Random) -> Kill:
         """Kill one process, and wait until its successor works."""
         born = self.stage.rows(BORN)[0][0]
-        caught = (
-            self.catch(chance.choice(list(APPLICATION)) if target not in APPLICATION else target) if inside else None
-        )
+        client = target if target in APPLICATION else chance.choice(["api", "api", "worker"])
+        caught = self.catch(client, STEPS[n % len(STEPS)]) if inside else None
         if caught is None:
             self.wait_for_work(target)
-        pid = self.pid_of(target, caught, chance)
+        pids = self.pids_of(target, caught, chance)
         at = time.time()
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            send(pid, signal.SIGKILL)
         if caught is not None:
-            with suppress(ProcessLookupError):
-                os.kill(caught.client, signal.SIGCONT)
-        self.stage.wait_for(lambda: self.recovered(target, pid, born), f"house after the end of {target}")
+            send(caught.client, signal.SIGCONT)
+        if target in ("supervisor", "everything"):
+            self.stage.wait_for_end()
+            self.stage.open()
+        self.stage.wait_for(lambda: self.recovered(target, pids[0], born), f"house after the end of {target}")
         recovered_s = time.time() - at
         seen = caught.open if caught else []
         aborted = sum(self.is_aborted(one) for one in seen) if target in APPLICATION else None
-        return Kill(n=n, at=at, target=target, pid=pid, open=seen, aborted=aborted, recovered_s=recovered_s)
+        return Kill(n=n, at=at, target=target, pid=pids[0], open=seen, aborted=aborted, recovered_s=recovered_s)
 
-    def pid_of(self, target: str, caught: Caught | None, chance: random.Random) -> int:
+    def pids_of(self, target: str, caught: Caught | None, chance: random.Random) -> list[int]:
+        """What is killed, the process that others would start it again first."""
         if target == "driver":
-            return self.driver()
+            return [self.driver()]
         if target == "postmaster":
-            return self.stage.postmaster()
+            return [self.stage.postmaster()]
         if target == "backend":
-            return chance.choice(caught.open).pid if caught else chance.choice(self.stage.rows(BACKENDS))[0]
-        return self.stage.pid_of(CHILD[target])
+            return [chance.choice(caught.open).pid if caught else chance.choice(self.stage.rows(BACKENDS))[0]]
+        if target == "supervisor":
+            return [self.stage.running.pid]
+        if target == "everything":
+            # But for the driver, which has a machine of its own, and what the kernel keeps of files: no power cut.
+            return [self.stage.running.pid, self.stage.postmaster(), *self.stage.running.children.values()]
+        return [self.stage.pid_of(CHILD[target])]
 
     def wait_for_work(self, target: str) -> None:
         """A moment at which the target has something to lose: a payment for the chain, any step for the others."""
@@ -155,20 +167,26 @@ class Killer:
                 return
             time.sleep(0.001)
 
-    def catch(self, target: str) -> Caught | None:
-        """Stop a client while it has written in a transaction and not committed; None: it did not for a long time."""
-        deadline = time.monotonic() + CATCH_WITHIN_S
+    def catch(self, target: str, aim: str) -> Caught | None:
+        """Stop a client while it has written in a transaction and not committed; None: it did not for a long time.
+
+        With the API a moment is awaited at which the step `aim` is under way, so that every step is hit.
+        """
+        began = time.monotonic()
         client = self.stage.pid_of(CHILD[target])
-        while self.playing() and time.monotonic() < deadline:
-            if not self.sightings(target):
-                self.busy()
+        while self.playing() and time.monotonic() - began < CATCH_WITHIN_S:
+            busy = self.busy()
+            patient = target == "api" and time.monotonic() - began < AIM_WITHIN_S
+            if patient and not (busy and aim in self.reader.open.values()):
                 continue
-            os.kill(client, signal.SIGSTOP)
+            if not self.sightings(target):
+                continue
+            send(client, signal.SIGSTOP)
             time.sleep(SETTLING_S)
             found = self.sightings(target)
             if found:
                 return Caught(client=client, open=found)
-            os.kill(client, signal.SIGCONT)
+            send(client, signal.SIGCONT)
         return None
 
     def sightings(self, target: str) -> list[Sighting]:
@@ -187,7 +205,9 @@ class Killer:
             return self.driver() != pid
         if target in CHILD and self.stage.running.children[CHILD[target]] == pid:
             return False
-        if target in ("postmaster", "backend"):
+        if target == "supervisor" and self.stage.running.pid == pid:
+            return False
+        if target in SERVERLESS:
             # All processes of the server are new after either; the API may have been quick enough to miss the end.
             try:
                 if self.stage.rows_now(BORN)[0][0] == born:
@@ -207,10 +227,15 @@ class Killer:
         return end == "aborted"
 
 
-def schedule(chance: random.Random, kills: int) -> Iterator[tuple[str, bool]]:
+def schedule(chance: random.Random, targets: Sequence[str], kills: int) -> Iterator[tuple[str, bool]]:
     """Targets in rounds, each round once through all of them in another order; whether an open transaction is sought."""
     for n in range(kills):
-        if n % len(TARGETS) == 0:
-            order = chance.sample(TARGETS, len(TARGETS))
-        target = order[n % len(TARGETS)]
-        yield target, target in TRANSACTIONAL and (n < len(TARGETS) or chance.random() < 0.6)
+        if n % len(targets) == 0:
+            order = chance.sample(targets, len(targets))
+        target = order[n % len(targets)]
+        yield target, target in TRANSACTIONAL and (n < len(targets) or chance.random() < 0.75)
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

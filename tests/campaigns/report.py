@@ -85,6 +85,8 @@ NAMES = {
     "backend": "PostgreSQL, one backend",
     "chain": "local chain",
     "driver": "the clients themselves",
+    "supervisor": "the supervisor, `hansa up`",
+    "everything": "all of the house at once",
 }
 
 
@@ -107,7 +109,7 @@ def table(numbers: Json) -> str:
     lines += [f"| {what} | {number} |" for what, number in sums(numbers)]
     lines += ["", "| checked at the end | findings |", "|---|---:|"]
     lines += [f"| {title} | {len(findings)} |" for title, findings in numbers["checks"].items()]
-    lines += ["", "Ten of the transactions that were open when a kill was sent:", ""]
+    lines += ["", "Some of the transactions that were open when a kill was sent:", ""]
     lines += ["| killed | client | its last statement | open for | state |", "|---|---|---|---:|---|"]
     return "\n".join([*lines, *examples(numbers)])
 
@@ -123,14 +125,19 @@ def sums(numbers: Json) -> list[tuple[str, object]]:
             sum(n for what, n in numbers["wire"].items() if what[0].isalpha() and what != "replayed"),
         ),
         ("answers 503", numbers["wire"].get("503", 0)),
+        ("answers 500", numbers["wire"].get("500", 0)),
     ]
 
 
 def examples(numbers: Json) -> list[str]:
-    hit = [(kill["target"], one) for kill in numbers["every_kill"] for one in kill["open"]]
+    """Open transactions at different statements, in the order in which they were hit."""
+    hit: dict[str, tuple[str, Json]] = {}
+    for kill in numbers["every_kill"]:
+        for one in kill["open"]:
+            hit.setdefault(one["query"], (kill["target"], one))
     return [
         f"| {target} | {one['application']} | `{one['query'][:70]}` | {one['age_ms']:.0f} ms | {one['state']} |"
-        for target, one in hit[:10]
+        for target, one in list(hit.values())[:10]
     ]
 
 

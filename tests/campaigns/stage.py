@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ import httpx
 import psycopg
 
 from campaigns.record import Json
-from hansa.entry.house import Running, running_in
+from hansa.entry.house import Running, running_in, stop_orphans
 from hansa.infra.embedded import EmbeddedPostgres, EmbeddedRefused, Server
 
 T = TypeVar("T")
@@ -40,10 +40,55 @@ class Stage:
     """One house in a folder of its own."""
 
     folder: Path
-    process: subprocess.Popen[str]
-    url: str
     settings: Mapping[str, str]
-    connection: psycopg.Connection[Any] | None = field(default=None, init=False)
+    url: str = ""
+    supervisor: subprocess.Popen[str] | None = None
+    connection: psycopg.Connection[Any] | None = None
+
+    def open(self) -> None:
+        """`hansa up`, ready; on the port of the last time, as users who know the URL expect. Raises StageFailed."""
+        port = self.url.rpartition(":")[2] or "0"
+        command = [
+            sys.executable,
+            "-m",
+            "hansa.entry.cli",
+            "--home",
+            str(self.home),
+            "up",
+            "--port",
+            port,
+            "-o",
+            "json",
+        ]
+        with (self.folder / "house.log").open("a") as log:
+            self.supervisor = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment(self.settings)
+            )
+        assert self.supervisor.stdout is not None, "a pipe was asked for"
+        with self.supervisor.stdout as ready:
+            line = ready.readline()
+        if not line:
+            raise StageFailed(f"the house did not open:\n{self.log[-5000:]}")
+        self.url = json.loads(line)["url"]
+
+    def wait_for_end(self) -> None:
+        """Until the supervisor that was killed is gone."""
+        assert self.supervisor is not None, "it was open"
+        self.supervisor.wait(10)
+
+    def close(self) -> None:
+        """Stop the house and remove its data; what still runs of it is stopped too."""
+        if self.connection is not None:
+            self.connection.close()
+        if self.supervisor is not None and self.supervisor.poll() is None:
+            self.supervisor.send_signal(signal.SIGTERM)
+            try:
+                self.supervisor.wait(60)
+            except subprocess.TimeoutExpired:
+                self.supervisor.kill()
+                self.supervisor.wait()
+        stop_orphans(self.home)
+        EmbeddedPostgres(self.home).destroy()
 
     @property
     def home(self) -> Path:
@@ -57,7 +102,7 @@ class Stage:
     def running(self) -> Running:
         """Who runs in the house now. Raises StageFailed when the supervisor is gone."""
         found = running_in(self.home)
-        if found is None or self.process.poll() is not None:
+        if found is None or self.supervisor is None or self.supervisor.poll() is not None:
             raise StageFailed(f"the supervisor has ended:\n{self.log[-5000:]}")
         return found
 
@@ -153,40 +198,16 @@ class Stage:
 
 @contextmanager
 def opened(settings: Mapping[str, str]) -> Generator[Stage]:
-    """`hansa up` with these settings; stopped and removed at the end, whatever happened."""
+    """A house with these settings in a folder of its own; gone at the end, whatever happened."""
     folder = Path(tempfile.mkdtemp(prefix="hansa-campaign-"))
     folder.chmod(0o755)  # the account under which root runs the server must reach its data
-    command = [sys.executable, "-m", "hansa.entry.cli", "--home", str(folder / "home"), "up", "--port", "0"]
-    with (folder / "house.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, "-o", "json"], stdout=subprocess.PIPE, stderr=log, text=True, env=environment(settings)
-        )
-    stage: Stage | None = None
+    stage = Stage(folder=folder, settings=settings)
     try:
-        assert process.stdout is not None, "a pipe was asked for"
-        line = process.stdout.readline()
-        if not line:
-            raise StageFailed(f"the house did not open:\n{(folder / 'house.log').read_text()[-5000:]}")
-        stage = Stage(folder=folder, process=process, url=json.loads(line)["url"], settings=settings)
+        stage.open()
         yield stage
     finally:
-        if stage is not None and stage.connection is not None:
-            stage.connection.close()
-        close(process)
-        EmbeddedPostgres(folder / "home").destroy()
+        stage.close()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def close(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from campaigns.kill_campaign import campaign
-from campaigns.killer import TARGETS
 from campaigns.plan import Plan
 from campaigns.record import Reader, Writer
 from campaigns.report import write_report
 
+SMALL = ("api", "worker", "postmaster", "backend", "chain", "driver")
+"""What the small campaign kills; the long one also kills the supervisor, and all at once."""
 REPORT = Path(__file__).parents[2] / "docs" / "explanation" / "robustness.json"
 
 
@@ -20,27 +21,26 @@ def happened_once(result):
 
 @pytest.mark.timeout(240)
 def test_deals_end_exactly_once_while_each_process_is_killed():
-    with campaign(seed=11, deals=6, kills=len(TARGETS)) as one:
+    with campaign(seed=11, deals=8, kills=len(SMALL), targets=SMALL) as one:
         result = one.run()
 
         happened_once(result)
-        assert {kill.target for kill in result.kills} == set(TARGETS)
+        assert {kill.target for kill in result.kills} == set(SMALL)
         assert len(result.inside) >= 3, "kills have to hit open transactions"
         assert all(kill.aborted == len(kill.open) for kill in result.kills if kill.aborted is not None)
         assert result.driver_starts == 2
 
         forge(one.stage)
-        blamed = {check.title for check in one.verdict(result.reader).checks() if check.findings}
-        assert blamed >= {
-            "every account and the pool hold what the plan says",
-            "books balanced",
-            "each settlement paid the agreed shares",
-            "budgets spent the price of each call",
-        }
+        verdict = one.verdict(result.reader)
+        assert any(finding.startswith("account") for finding in verdict.differences("credits"))
+        assert len(list(verdict.balances())) == len(result.plan.agents)
+        assert len(list(verdict.shares())) == len(result.plan.deals)
+        assert len(list(verdict.budgets())) == len(result.plan.sellers)
 
 
 def forge(stage):
-    """Break what a campaign checks, as a lost or a doubled effect would."""
+    """Break what a campaign checks, as a lost or a doubled effect would; the triggers would not let even us."""
+    stage.rows("SELECT set_config('session_replication_role', 'replica', false)")
     stage.rows("UPDATE credits.credit_accounts SET balance = balance + 1 WHERE kind = 'agent' RETURNING account")
     stage.rows(
         "UPDATE negotiation.settlements SET agent_units = agent_units - 1, pool_units = pool_units + 1 RETURNING amount"
@@ -51,7 +51,7 @@ def forge(stage):
 @pytest.mark.soak
 @pytest.mark.timeout(25 * 60)
 def test_two_hundred_deals_end_exactly_once_under_sixty_kills():
-    with campaign(seed=7, deals=200, kills=66) as one:
+    with campaign(seed=7, deals=200, kills=64) as one:
         result = one.run()
 
     write_report(result, REPORT)

@@ -57,12 +57,12 @@ LEFT_BEHIND = {
 """What the worker is given some time for."""
 DIFFERENCES = {
     "credits": "SELECT kind || ' ' || subject || ': ' || finding FROM credits.discrepancies",
+    "proof": "SELECT kind || ' ' || subject || ': ' || finding FROM proof.differences",
     "payments": "SELECT subject || ': ' || finding FROM payments.discrepancies",
     "autopay": "SELECT subject || ': ' || finding FROM autopay.discrepancies",
-    "proof": "SELECT kind || ' ' || subject || ': ' || finding FROM proof.differences",
     "discovery": "SELECT kind || ' ' || subject || ': ' || finding FROM discovery.differences",
 }
-"""Views that name every way in which a context contradicts itself."""
+"""Views that name every way in which a context contradicts itself; `hansa credits reconcile` and others show them."""
 
 SETTLEMENTS = """
     SELECT negotiation_id::text, amount, agent_units, broker_units, validator_units, pool_units
@@ -120,9 +120,11 @@ class Verdict:
             ("each settlement paid the agreed shares", self.shares),
             ("every account and the pool hold what the plan says", self.balances),
             ("statistics count every deal once", self.statistics),
-            ("the contexts do not contradict themselves", self.differences),
-            ("books balanced", lambda: self.told("credits", "reconcile")),
-            ("reputation counted again is the same", lambda: self.told("reputation", "verify")),
+            ("books balanced: accounts, movements and holds equal their postings", lambda: self.differences("credits")),
+            ("reputation and trust, counted again, are the same", lambda: self.differences("proof")),
+            ("claims agree with their history and with what was sold", lambda: self.differences("payments")),
+            ("budgets equal the sum of their payments", lambda: self.differences("autopay")),
+            ("the search index shows what is stored", lambda: self.differences("discovery")),
             ("the audit chain verifies", lambda: self.told("audit", "verify")),
             ("one transaction on the chain for each paid call", self.payments),
             ("token balances moved by the price of each call", self.tokens),
@@ -192,10 +194,9 @@ class Verdict:
                 return
             time.sleep(0.2)
 
-    def differences(self) -> Iterator[str]:
-        for context, statement in DIFFERENCES.items():
-            for (finding,) in self.stage.rows(statement):
-                yield f"{context}: {finding}"
+    def differences(self, context: str) -> Iterator[str]:
+        for (finding,) in self.stage.rows(DIFFERENCES[context]):
+            yield finding
 
     def told(self, *command: str) -> Iterator[str]:
         result = self.stage.operator(*command)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 
+from hansa.entry.house import lock_is_held
 from hansa.infra.embedded import EmbeddedPostgres
 
 TUTORIALS = sorted((Path(__file__).parents[2] / "docs" / "tutorial").glob("*.md"))
@@ -80,8 +81,13 @@ class Shell:
         # Braces keep functions and variables; the empty input keeps programs away from the commands still to come.
         self.process.stdin.write(f"{{\n{command}\n}} </dev/null\necho; echo {mark} $?\n")
         ended = re.compile(rf"^{mark} (\d+)$", re.MULTILINE)
-        wait_until(lambda: ended.search(self.said, begins), f"{command}\n{self.said[begins:]}")
+        wait_until(lambda: ended.search(self.said, begins), command)
         return int(ended.search(self.said, begins)[1]), begins
+
+    def wait_for(self, shown: list[str], begins: int) -> None:
+        """Until something in the background has said what is shown, or for as long as anybody would wait."""
+        with suppress(AssertionError):
+            wait_until(lambda: missing(shown, self.said[begins:]) is None, "the background")
 
     def close(self) -> None:
         with suppress(ProcessLookupError):
@@ -125,11 +131,10 @@ def shell() -> Iterator[Shell]:
     folder.chmod(0o755)  # the account that runs the server for root must reach its data
     shell = Shell(folder)
     yield shell
-    for home in folder.glob("*/home"):
-        command = [sys.executable, "-m", "hansa.entry.cli", "--home", str(home), "down"]
-        subprocess.run(command, capture_output=True, check=False, env=environment())
-        EmbeddedPostgres(home).destroy()
     shell.close()
+    for home in folder.glob("*/home"):
+        wait_until(lambda home=home: not lock_is_held(home), "the house closes when its shell is gone")
+        EmbeddedPostgres(home).destroy()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -143,7 +148,7 @@ def test_a_tutorial_does_what_it_says(shell: Shell, tutorial: Path):
 
         assert status == 0, f"$ {step.command}\n{shell.said[begins:]}"
         if step.command.endswith("&"):
-            wait_until(lambda step=step, begins=begins: not missing(step.shown, shell.said[begins:]), step.command)
+            shell.wait_for(step.shown, begins)
         lacking = missing(step.shown, shell.said[begins:])
         assert lacking is None, f"$ {step.command}\nshould say {lacking!r} and says\n{shell.said[begins:]}"
 

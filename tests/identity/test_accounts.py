@@ -199,3 +199,21 @@ def test_an_agent_rotates_and_revokes_its_key_over_http(services):
     assert [key["reason"] for key in recorded] == ["rotated", "retired"]
     assert agent.post("/api/keys/revoke", json=revocation).json()["code"] == "key_not_active"
     assert client_as(services, ANONYMOUS, router).post("/api/keys/revoke", json=revocation).status_code == 401
+
+
+def test_an_operator_says_who_is_known_and_takes_it_back(tx):
+    account(tx, KEY)
+
+    known = commands.verify_account(tx, KEY.did)
+    forgotten = commands.verify_account(tx, KEY.did, verified=False)
+
+    assert (known.is_verified, forgotten.is_verified) == (True, False)
+    assert forgotten.id == known.id
+
+
+def test_nobody_verifies_the_account_of_another(db):
+    with db.transaction() as tx:
+        account(tx, KEY)
+
+    with db.transaction(as_agent(OTHER)) as tx, pytest.raises(UserUnknown):
+        commands.verify_account(tx, KEY.did)

@@ -21,7 +21,7 @@ def test_a_wallet_signs_its_owner_in_and_an_account_begins(tx):
     opened = commands.finish_sign_in(tx, message, signature(message, KEY), domain=SITE, at=tx.at)
 
     assert (opened.user.wallet_address, opened.user.solana_did) == (KEY.wallet, KEY.did_sol)
-    assert (opened.user.role, opened.user.is_verified, opened.user.last_active) == (Role.END_USER, True, tx.at)
+    assert (opened.user.role, opened.user.is_verified, opened.user.last_active) == (Role.END_USER, False, tx.at)
     assert opened.expires_at == tx.at + timedelta(hours=24)
     assert queries.session_user(tx, opened.token) == opened.user
 

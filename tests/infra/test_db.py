@@ -14,13 +14,23 @@ from hansa.infra.db import (
     ConstraintUnnamed,
     DatabaseUnavailable,
     Db,
+    DocumentTooDeep,
     NotOneRow,
     NumberOutOfRange,
     Query,
     StatementUnfit,
+    TextTooLong,
     TextUnstorable,
     TransactionRetry,
 )
+
+
+def nested(levels):
+    """A document of this many levels."""
+    document = {}
+    for _ in range(levels - 1):
+        document = {"a": document}
+    return document
 
 
 class Colour(StrEnum):
@@ -119,6 +129,34 @@ def test_errors_of_the_database_get_names(tx, statements, sql, refusal):
 
     with pytest.raises(refusal), tx.savepoint():
         tx.run(statements(int, sql), **parameters)
+
+
+@pytest.mark.parametrize(
+    ("document", "refusal"),
+    [
+        ({"a": float("nan")}, NumberOutOfRange),
+        ({"a": "\ud800"}, TextUnstorable),
+        ({"\udfff": 1}, TextUnstorable),
+        ({"a": "nul \0 byte"}, TextUnstorable),
+        (nested(65), DocumentTooDeep),
+    ],
+)
+def test_a_document_that_is_no_json_or_cannot_be_read_again_is_refused_by_name(tx, statements, document, refusal):
+    with pytest.raises(refusal):
+        tx.one(statements(str, "SELECT %(document)s::jsonb::text"), document=document)
+
+
+def test_a_document_of_64_levels_is_stored(tx, statements):
+    stored = tx.one(statements(dict, "SELECT %(document)s::jsonb"), document=nested(64))
+
+    assert stored == nested(64)
+
+
+def test_a_text_too_long_for_its_column_is_refused_by_name(tx, statements):
+    tx.connection.execute("CREATE TEMPORARY TABLE short (word varchar(3))")
+
+    with pytest.raises(TextTooLong):
+        tx.run(statements(int, "INSERT INTO short VALUES (%(word)s)"), word="longer")
 
 
 def test_a_nul_byte_is_refused_by_name(tx, statements):

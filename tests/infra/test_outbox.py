@@ -151,6 +151,18 @@ def test_many_dispatchers_at_once_deliver_each_event_once_and_in_order(db, seen)
         assert order == sorted(order)
 
 
+def test_an_event_counts_as_delivered_when_all_before_it_are(db, seen, owner):
+    first, second = told(db, ("a", 1), ("b", 2))
+    owner.execute("UPDATE ops.outbox SET delivered_at = clock_timestamp() WHERE id = %s", [second])
+
+    with db.transaction() as tx:
+        assert not outbox.delivered(tx, second)
+    assert all_dispatched(db)
+    with db.transaction() as tx:
+        assert outbox.delivered(tx, first)
+        assert outbox.delivered(tx, second)
+
+
 def test_an_event_without_reactions_is_delivered(db, seen):
     [event] = told(db, ("a", 1))
 

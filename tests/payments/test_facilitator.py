@@ -292,6 +292,18 @@ def test_f21_the_tick_finishes_what_nobody_asks_for_again(services, rpc, buyer, 
     assert len(published(services, buyer)) == 1
 
 
+def test_the_tick_declares_nothing_dead_on_another_chain(services, rpc, buyer, terms, monkeypatch):
+    payload = payment(services, buyer, terms)
+    impatient = Facilitator(services, lease=timedelta(seconds=0))
+    settle_until_killed(monkeypatch, rpc, "send", die, impatient, payload, terms)
+    monkeypatch.setattr(rpc, "instance", lambda: "another chain altogether")
+
+    with pytest.raises(ChainDiffers):
+        finish_left_behind(services)
+
+    assert claim_of(services, payload).state is ClaimState.SIGNED
+
+
 def release_lease(services):
     due = Query(int, "UPDATE payments.claims SET lease_until = clock_timestamp() WHERE ended_at IS NULL")
     with services.db.transaction() as tx:

@@ -10,6 +10,7 @@ from hansa.credits.models import MINT, Account, Hold, HoldState, Share
 from hansa.credits.queries import account_of
 from hansa.infra.db import Query, Tx
 from hansa.infra.outbox import publish
+from hansa.kernel.dids import InvalidDid, did_public_key, parse_did, wallet_address
 from hansa.kernel.ids import HoldId, MovementId
 from hansa.kernel.money import Credits
 
@@ -61,18 +62,33 @@ def deposit(tx: Tx, account: str, amount: Credits, *, key: str, reason: str, sou
 
 
 def open_with_faucet(tx: Tx, account: str, amount: Credits) -> Account:
-    """Give a new agent its opening credits: a posting from the mint, once for each account, never in production.
+    """Give a new agent its opening credits: a posting from the mint, once for each key, never in production.
 
-    The second time changes nothing. An `amount` of 0 means that the faucet is closed: raises FaucetClosed.
+    The second time changes nothing, also under another DID of the same key. An `amount` of 0 means that the faucet is closed: raises FaucetClosed.
     """
     if amount <= 0:
         raise FaucetClosed
     try:
         with tx.savepoint():
-            deposit(tx, account, amount, key=f"faucet:{account}", reason="opening credits of the development faucet")
+            deposit(
+                tx,
+                account,
+                amount,
+                key=f"faucet:{holder_of(account)}",
+                reason="opening credits of the development faucet",
+            )
     except MovementAlreadyMade:
         pass
     return account_of(tx, account)
+
+
+def holder_of(account: str) -> str:
+    """Who holds an account, under all DIDs of one key the same: its wallet, or the account where no key is inside."""
+    try:
+        public_key = did_public_key(parse_did(account))
+    except InvalidDid:
+        return account
+    return wallet_address(public_key) if public_key else account
 
 
 def reserve(

@@ -10,12 +10,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from pydantic_core import to_jsonable_python
 from starlette.exceptions import HTTPException
 
 from hansa import __version__
 from hansa.entry import contexts, deals, health, pages
 from hansa.entry.auth import Authentication
+from hansa.infra.db import TextUnstorable
 from hansa.infra.log import logger
 from hansa.infra.services import Services
 from hansa.infra.web import problem_response
@@ -66,6 +66,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router)
     app.add_exception_handler(Refusal, answer_refusal)
     app.add_exception_handler(RequestValidationError, answer_malformed)
+    app.add_exception_handler(UnicodeEncodeError, answer_unstorable)
     app.add_exception_handler(HTTPException, answer_http)
     app.add_exception_handler(Exception, answer_unexpected)
     app.add_middleware(Authentication, services=services)
@@ -101,11 +102,21 @@ async def answer_malformed(request: Request, error: Exception) -> Response:
     """Say where the request is wrong, without echoing what it contained."""
     assert isinstance(error, RequestValidationError)
     where = [
-        {"at": ".".join(str(part) for part in one["loc"]), "why": one["msg"]}
-        for one in to_jsonable_python(error.errors(), fallback=str)
+        {"at": printable(".".join(str(part) for part in one["loc"])), "why": printable(one["msg"])}
+        for one in error.errors()
     ]
     first = f"{where[0]['at']}: {where[0]['why']}" if where else None
     return problem_response(RequestMalformed(first, errors=where), trace=trace(request))
+
+
+def printable(text: str) -> str:
+    """A caller's own words, as far as they can be said again: not too many, and no half of a surrogate pair."""
+    return text[:200].encode(errors="replace").decode()
+
+
+async def answer_unstorable(request: Request, _error: Exception) -> Response:
+    """Half a surrogate pair has no bytes: wherever it turns up, the request is what is wrong."""
+    return problem_response(TextUnstorable(), trace=trace(request))
 
 
 async def answer_http(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ before the request is looked at, so a request that is later refused cannot be se
 from __future__ import annotations
 
 import secrets
+from urllib.parse import urlsplit
 
 import structlog
 from anyio.to_thread import run_sync
@@ -77,6 +78,8 @@ class Authentication:
                 resolve_key=lambda did, key_id: people.signing_key(tx, did, key_id, at=tx.at),
                 at=tx.at,
                 clock_skew_s=self.services.settings.clock_skew_s,
+                # From the settings: whoever hands on a request that was signed for another server chooses the Host.
+                authority=urlsplit(self.services.settings.public_url).netloc or None,
             )
             identity.consume_nonce(tx, signed.did, signed.nonce, expires_at=signed.remember_until)
         return Actor(kind="agent", did=signed.did, trace=trace)

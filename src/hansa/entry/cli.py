@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hansa.infra.settings import Settings
 
 GROUPS = {
+    "accounts": "hansa.identity.cli:app",
     "agents": "hansa.entry.commands:agents",
     "audit": "hansa.governance.cli:app",
     "credits": "hansa.credits.cli:app",

@@ -189,7 +189,7 @@ class Demo:
             data = self.pay_for_data(seller, running, chain)
             settlement = self.finish(buyer, seller, task, data)
             self.rate(buyer, seller, task)
-            self.look_after(buyer, seller)
+            self.look_after(buyer, seller, settlement)
             self.disclose(seller, buyer, settlement)
             self.timeline(buyer, deal)
 
@@ -314,9 +314,9 @@ class Demo:
             review = buyer.hansa.post(f"/api/tasks/{task['id']}/review", draft)
             done(f"{review['rating']} of 5 for {seller.name}")
 
-    def look_after(self, buyer: Party, seller: Party) -> None:
+    def look_after(self, buyer: Party, seller: Party, settlement: Json) -> None:
         with self.step("work record, reputation, trust and rank follow") as done:
-            self.wait_for(lambda: standing(seller)["reputation"] not in (None, 0.0), "the seller's reputation")
+            seller.hansa.get(f"/api/agents/{seller.key.did}/reputation", after=settlement["event"])
             self.wait_for(lambda: standing(seller)["rank"] is not None, "the seller on the leaderboard")
             for party in (buyer, seller):
                 party.after = standing(party)
@@ -478,8 +478,8 @@ def operator(home: Path, arguments: Sequence[str]) -> subprocess.CompletedProces
 
 def verified_elsewhere(presentation: str, *, issuer: str, request: Json) -> Json:
     """A third party with nothing but the issuer's public key. Raises DemoFailed when it is not convinced."""
-    command = [sys.executable, "-m", "hansa.proof.sd_jwt", "verify", "--issuer-key", issuer]
-    command += ["--audience", request["audience"], "--nonce", request["nonce"]]
+    command = [sys.executable, "-m", "hansa.proof.sd_jwt", "verify", f"--issuer-key={issuer}"]
+    command += [f"--audience={request['audience']}", f"--nonce={request['nonce']}"]  # a nonce may begin with a dash
     result = subprocess.run(command, input=presentation, capture_output=True, text=True, check=False)
     if result.returncode:
         raise DemoFailed(f"the third party refuses the disclosure: {result.stdout or result.stderr}")

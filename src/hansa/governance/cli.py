@@ -21,7 +21,7 @@ app = typer.Typer(
 
 
 class Output(StrEnum):
-    TEXT = "text"
+    TABLE = "table"
     JSON = "json"
 
 
@@ -40,7 +40,7 @@ def verify(
     anchor: Annotated[
         str | None, typer.Option(help="Head (hex) noted earlier; the chain must still contain it.")
     ] = None,
-    output: OutputOption = Output.TEXT,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Seal what waits, recompute the chain, and name what was edited, removed or moved. Exit code 1: it is broken."""
     with cast("Opener", ctx.obj).services() as services:
@@ -61,7 +61,7 @@ def ls(
     entity: Annotated[str | None, typer.Option(help="Only things of this kind, e.g. role_agent.")] = None,
     before: Annotated[str | None, typer.Option(help="Only rows older than the row of this id.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Rows to show.")] = 20,
-    output: OutputOption = Output.TEXT,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Show the audit trail, newest first."""
     with cast("Opener", ctx.obj).services() as services, services.db.transaction(OPERATOR) as tx:

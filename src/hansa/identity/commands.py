@@ -27,7 +27,15 @@ from hansa.identity.models import (
     key_id_of,
     rotation_statement,
 )
-from hansa.identity.queries import KEY_COLUMNS, USER_COLUMNS, first_key, key_ended, token_hash
+from hansa.identity.queries import (
+    KEY_COLUMNS,
+    USER_COLUMNS,
+    first_key,
+    key_ended,
+    key_hash,
+    token_hash,
+    user_of,
+)
 from hansa.infra import siws
 from hansa.infra.db import Query, Tx
 from hansa.infra.keys import verification_key
@@ -100,6 +108,16 @@ CHANGE_PROFILE = Query(
     """,
 )
 
+VERIFY = Query(
+    User,
+    f"""
+    UPDATE identity.users
+       SET is_verified = %(verified)s
+     WHERE id = %(user)s
+    RETURNING {USER_COLUMNS}
+    """,
+)
+
 HAND_OUT = Query(
     int,
     """
@@ -124,7 +142,7 @@ GREET = Query(
     User,
     f"""
     UPDATE identity.users
-       SET is_verified = true, last_active = %(at)s
+       SET last_active = %(at)s
      WHERE id = %(user)s
     RETURNING {USER_COLUMNS}
     """,
@@ -133,8 +151,8 @@ GREET = Query(
 OPEN_SESSION = Query(
     int,
     """
-    INSERT INTO identity.sessions (token_hash, user_id, expires_at)
-    VALUES (%(token_hash)s, %(user)s, %(expires_at)s)
+    INSERT INTO identity.sessions (token_hash, user_id, key_hash, expires_at)
+    VALUES (%(token_hash)s, %(user)s, %(key_hash)s, %(expires_at)s)
     """,
 )
 
@@ -206,6 +224,14 @@ def change_profile(tx: Tx, user: UserId, change: ProfileChange) -> User:
     if changed is None:
         raise UserUnknown
     return changed
+
+
+def verify_account(tx: Tx, did: Did, *, verified: bool = True) -> User:
+    """Say that the house knows who stands behind a DID, or that it does not any more; for operators.
+
+    Evidence of a verified payer weighs more, so nobody may come to this by a signature alone. Raises UserUnknown.
+    """
+    return tx.one(VERIFY, user=user_of(tx, did).id, verified=verified)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -318,7 +344,8 @@ def finish_sign_in(tx: Tx, message: str, signature: str, *, domain: str, at: dat
         raise WalletRevoked
     user = tx.one(GREET, user=ensure_user(tx, did_sol(public_key), at=at).id, at=at)
     token, expires_at = secrets.token_urlsafe(32), at + SESSION_LIFE
-    tx.run(OPEN_SESSION, token_hash=token_hash(token), user=user.id, expires_at=expires_at)
+    signer = key_hash(public_key)
+    tx.run(OPEN_SESSION, token_hash=token_hash(token), user=user.id, key_hash=signer, expires_at=expires_at)
     return SignedIn(token=token, expires_at=expires_at, user=user)
 
 

@@ -116,6 +116,7 @@ class IdentityBroken(Defect):
         "sign_in_sessions_pkey",
         "one_session_per_token",
         "session_of_a_user",
+        "session_names_its_key",
         "token_kept_as_sha256",
         "session_ends_after_it_began",
     )

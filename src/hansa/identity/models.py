@@ -53,7 +53,7 @@ class User:
     last_active: datetime | None
     """When the person last signed in; None: never did."""
     is_verified: bool
-    """Whether a person has proven by a signed message that the wallet is theirs."""
+    """Whether an operator knows who stands behind the account; a signature alone makes nobody known."""
     reputation_score: int
     """Standing as a payer, 0 (nothing known) and up."""
     total_spent: Decimal

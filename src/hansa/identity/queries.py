@@ -38,7 +38,11 @@ USER_OF_SESSION = Query(
                    FROM identity.sessions
                   WHERE token_hash = %(token_hash)s
                     AND revoked_at IS NULL
-                    AND expires_at > clock_timestamp())
+                    AND expires_at > clock_timestamp()
+                    AND NOT EXISTS (SELECT
+                                      FROM identity.did_keys AS ended
+                                     WHERE ended.key_hash = sessions.key_hash
+                                       AND ended.revoked_at IS NOT NULL))
     """,
 )
 
@@ -97,8 +101,11 @@ def signing_key(tx: Tx, did: Did, key_id: str, *, at: datetime) -> bytes | None:
     if recorded is not None:
         return recorded
     inside = own_key(did, key_id)
-    if inside is None or key_ended(tx, inside, at=at) or tx.one(DID_HAS_KEYS, did=did):
+    if inside is None or key_ended(tx, inside, at=at):
         return None
+    if tx.one(DID_HAS_KEYS, did=did):
+        # The first row of a DID may have come between the two looks, and it is this key's.
+        return tx.maybe(SIGNING_KEY, did=did, kid=key_id, at=at)
     return inside
 
 
@@ -110,7 +117,12 @@ def own_key(did: Did, named: str) -> bytes | None:
 
 def key_ended(tx: Tx, public_key: bytes, *, at: datetime) -> bool:
     """Whether a key had ended by a moment, under whichever of its names."""
-    return tx.one(KEY_ENDED, key_hash=hashlib.sha256(public_key).hexdigest(), at=at)
+    return tx.one(KEY_ENDED, key_hash=key_hash(public_key), at=at)
+
+
+def key_hash(public_key: bytes) -> str:
+    """What a key is recorded under: sha256 of its bytes, in hexadecimal."""
+    return hashlib.sha256(public_key).hexdigest()
 
 
 def first_key(tx: Tx, did: Did) -> bytes:

@@ -39,7 +39,7 @@ import psycopg
 from psycopg import sql
 from psycopg.adapt import AdaptersMap
 from psycopg.rows import BaseRowFactory, scalar_row
-from psycopg.types.json import JsonbDumper
+from psycopg.types.json import Jsonb, JsonbDumper
 from psycopg.types.string import StrDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -49,6 +49,8 @@ Row = TypeVar("Row")
 JsonObject = dict[str, Any]
 """A JSON document as it travels; whoever needs its inside parses it into a class."""
 
+JSON_LEVELS_MAX = 64
+"""Levels of a JSON document that is stored. What was stored must be readable again, and an answer has few to add."""
 STALE_PLAN_STATES = {"0A000", "42804"}
 """A column's type changed under a prepared statement: only a new connection forgets the old plan."""
 
@@ -112,6 +114,25 @@ class TextUnstorable(Invalid):
 
 class NumberOutOfRange(Invalid):
     """A number is larger than its column can hold."""
+
+
+class TextTooLong(Invalid):
+    """A text is longer than its column can hold."""
+
+
+class DocumentTooDeep(Invalid):
+    """A JSON document is nested in more than 64 levels."""
+
+
+STATES: dict[str, type[Refusal]] = {
+    "40001": TransactionRetry,
+    "40P01": TransactionRetry,
+    "22021": TextUnstorable,
+    "22P05": TextUnstorable,
+    "22001": TextTooLong,
+    "22003": NumberOutOfRange,
+}
+"""SQLSTATE -> what it means to a caller, for errors that carry no constraint's name."""
 
 
 class Tx:
@@ -285,13 +306,10 @@ def refusal_of(error: psycopg.Error) -> Refusal | None:
             return ConstraintUnnamed(constraint=constraint)
         raised = error.diag.source_function == "exec_stmt_raise"
         return kind(error.diag.message_primary if raised else None, **(raised_facts(error) if raised else {}))
-    if state in {"40001", "40P01"}:
-        return TransactionRetry()
-    if state in {"22021", "22P05"} or (state == "" and isinstance(error, psycopg.DataError)):
+    if state == "" and isinstance(error, psycopg.DataError):
         return TextUnstorable()
-    if state == "22003":
-        return NumberOutOfRange()
-    return None
+    kind = STATES.get(state)
+    return kind() if kind else None
 
 
 def raised_facts(error: psycopg.Error) -> dict[str, object]:
@@ -306,8 +324,34 @@ class StrEnumDumper(StrDumper):
         return cast("StrEnum", obj).value.encode()
 
 
+class StrictJsonDumper(JsonbDumper):
+    """Python writes NaN and half surrogate pairs into JSON; neither is JSON, and PostgreSQL would only say so late."""
+
+    def dump(self, obj: object) -> bytes:
+        document = obj.obj if isinstance(obj, Jsonb) else obj
+        if deeper_than(JSON_LEVELS_MAX, document):
+            raise DocumentTooDeep
+        try:
+            return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+        except UnicodeEncodeError as strange:
+            raise TextUnstorable from strange
+        except ValueError as strange:
+            raise NumberOutOfRange("NaN and infinity are no numbers of JSON") from strange
+
+
+def deeper_than(levels: int, document: object) -> bool:
+    """Whether a JSON document has more levels than this."""
+    if isinstance(document, dict):
+        inside = cast("dict[str, object]", document).values()
+    elif isinstance(document, list):
+        inside = cast("list[object]", document)
+    else:
+        return False
+    return levels == 0 or any(deeper_than(levels - 1, child) for child in inside)
+
+
 def register_adapters(adapters: AdaptersMap) -> None:
-    adapters.register_dumper(dict, JsonbDumper)
+    adapters.register_dumper(dict, StrictJsonDumper)
     adapters.register_dumper(StrEnum, StrEnumDumper)
 
 

@@ -139,7 +139,15 @@ POSTPONE = Query(
 
 UNDELIVERED = Query(int, "SELECT count(*) FROM ops.outbox WHERE delivered_at IS NULL")
 
-IS_DELIVERED = Query(bool, "SELECT delivered_at IS NOT NULL FROM ops.outbox WHERE id = %(event)s")
+# All events up to this one: what a command caused was published in its transaction, so it has a lower id or this one.
+IS_DELIVERED = Query(
+    bool,
+    """
+    SELECT NOT EXISTS (SELECT FROM ops.outbox
+                        WHERE delivered_at IS NULL
+                          AND id <= %(event)s)
+    """,
+)
 
 
 def dispatch(db: Db) -> int:
@@ -187,8 +195,8 @@ def undelivered(tx: Tx) -> int:
 
 
 def delivered(tx: Tx, event: EventId) -> bool:
-    """Whether all reactions to an event have run; an id that never was counts as delivered."""
-    return tx.maybe(IS_DELIVERED, event=event) is not False
+    """Whether all reactions to an event, and to all before it, have run."""
+    return tx.one(IS_DELIVERED, event=event)
 
 
 def as_json(event: Event) -> str:

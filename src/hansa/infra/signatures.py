@@ -70,6 +70,10 @@ class SignatureWrong(SignatureRefused):
     """The signature was not made over this request with this key."""
 
 
+class SignatureElsewhere(SignatureRefused):
+    """The request was signed for another server."""
+
+
 class DigestMismatch(SignatureRefused):
     """The Content-Digest that was signed does not hold the sha-256 of the body."""
 
@@ -169,10 +173,12 @@ def verify_request(
     resolve_key: Callable[[Did, str], bytes | None],
     at: datetime,
     clock_skew_s: int = CLOCK_SKEW_S,
+    authority: str | None = None,
 ) -> SignedBy:
     """Check the signature of a request that was received; return who signed it.
 
-    `url` must hold path and query as received, still escaped (`received_url` takes them from ASGI); its authority
+    `authority` is the host (and port) under which clients reach us. Without it any is taken, and whoever receives a
+    request that was signed for another server could hand it on to this one. `url` must hold path and query as received, still escaped (`received_url` takes them from ASGI); its authority
     counts only when there is no Host field. `resolve_key` gets the DID and the canonical key id and returns the
     32 bytes of the key that was valid at `at`, or None. What it raises reaches the caller unchanged.
     Raises one of the kinds of SignatureRefused.
@@ -180,6 +186,7 @@ def verify_request(
     fields = _only_fields(headers, *FIELD_LENGTH_MAX)
     _require_signature(fields)
     request = _request(method, url, fields, headers=headers)
+    _require_authority(request.url, authority)
     verifier = _Verifier(resolve_key, at=at, clock_skew_s=clock_skew_s)
     try:
         # max_age: the library's own limits are off, see _Verifier.
@@ -311,6 +318,14 @@ def _request(method: str, url: str, fields: Mapping[str, str], *, headers: Mappi
         raise SignatureMalformed("the request names no host, or has characters in its URL that must be escaped")
     scheme = url.partition(":")[0]
     return _Request(method, f"{scheme}://{authority}", match["path"] or "", match["query"], headers)
+
+
+def _require_authority(url: str, ours: str | None) -> None:
+    """The request is meant for us. A port that goes without saying may be said."""
+    scheme, _, named = url.lower().partition("://")
+    default = {"http": ":80", "https": ":443"}[scheme]
+    if ours is not None and named.removesuffix(default) != ours.lower().removesuffix(default):
+        raise SignatureElsewhere(f"the request was signed for {named}, and this is {ours}")
 
 
 def _require_signature(fields: Mapping[str, str]) -> None:

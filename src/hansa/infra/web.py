@@ -12,6 +12,7 @@ the same request sent again gets the same answer, also after a crash between com
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
@@ -21,14 +22,22 @@ from fastapi.responses import Response
 from pydantic_core import to_json, to_jsonable_python
 
 from hansa.infra.db import Actor, Query, Tx
+from hansa.infra.outbox import delivered
 from hansa.infra.services import Services
 from hansa.kernel.dids import Did
-from hansa.kernel.errors import Conflict, Denied, Forbidden, Invalid, Refusal, Unauthenticated
+from hansa.kernel.errors import Conflict, Denied, Forbidden, Invalid, Refusal, ServiceUnavailable, Unauthenticated
+from hansa.kernel.ids import EventId
 
 T = TypeVar("T")
 
 REPLAYED = "idempotency-replayed"
 KEY_LENGTH_MAX = 200
+PATIENCE_S = 5.0
+"""How long a read with `?after=` waits for the reactions."""
+
+
+class ReactionsPending(ServiceUnavailable):
+    """What follows from that event has not been worked out yet; ask again."""
 
 
 class SignatureRequired(Unauthenticated):
@@ -97,15 +106,29 @@ class Call:
         return Did(self.actor.did)
 
     def query(self, read: Callable[[Tx], object]) -> Response:
-        """Answer with what a query reads."""
+        """Answer with what a query reads; with `?after=<event id>`, once that event's reactions have run."""
+        event = self.request.query_params.get("after", "")
+        if event.isdecimal():
+            self._wait_for(EventId(int(event[:18])))
         with self.services.db.transaction(self.actor) as tx:
             value = read(tx)
         return json_response(value)
 
+    def _wait_for(self, event: EventId) -> None:
+        """Raises ReactionsPending when it takes too long."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            with self.services.db.transaction(self.actor) as tx:
+                if delivered(tx, event):
+                    return
+            time.sleep(0.02)
+        raise ReactionsPending
+
     def command(self, write: Callable[[Tx], object], *, status: int = 200) -> Response:
         """Run one command in one transaction and answer after it has committed; once per Idempotency-Key."""
         key = self.request.headers.get("idempotency-key")
-        if key is None:
+        # Strangers have no name under which an answer could be kept apart from that of other strangers.
+        if key is None or self.actor.kind == "anonymous":
             with self.services.db.transaction(self.actor) as tx:
                 value = write(tx)
             return answer_of(value, status)

@@ -58,13 +58,13 @@ class Refusal(Exception):
     def problem(self) -> dict[str, object]:
         """The refusal as the members of an RFC 9457 problem document."""
         return {
+            **self.facts,  # first, so that no fact can stand in for one of the members below
             "type": f"urn:hansa:problem:{self.code()}",
             "title": first_line(type(self).__doc__),
             "status": self.status,
             "detail": self.detail,
             "code": self.code(),
             "retryable": self.retryable,
-            **self.facts,
         }
 
 

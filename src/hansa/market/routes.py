@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from hansa.infra.db import JsonObject, Page
 from hansa.infra.web import AnyCall, SignedCall
-from hansa.kernel.dids import Did
+from hansa.kernel.dids import Did, parse_did
 from hansa.kernel.ids import NegotiationId, ReviewId, TaskId
 from hansa.market import commands, queries
 from hansa.market.models import (
@@ -138,7 +138,7 @@ def deliver(task: TaskId, body: Delivery, call: SignedCall) -> Response:
 @router.post("/api/tasks/{task}/accept", response_model=AcceptedTask)
 def accept(task: TaskId, call: SignedCall, body: DeliveryAccepted | None = None) -> Response:
     """Take the work and pay for it, as the agent that bought it; `settlement.event` can be waited for with `?after=`."""
-    validator = body.validator if body else None
+    validator = parse_did(body.validator) if body and body.validator is not None else None
     broker = Did(call.services.settings.broker_did) if call.services.settings.broker_did else None
     return call.command(
         lambda tx: commands.accept_delivery(

@@ -17,7 +17,7 @@ from hansa.kernel.errors import Denied
 from hansa.kernel.ids import IntentId, NegotiationId
 from hansa.kernel.money import Asset, Credits
 from hansa.negotiation import queries
-from hansa.negotiation.errors import SelfHire, TermsImpossible
+from hansa.negotiation.errors import IntentForeign, SelfHire, TermsImpossible
 from hansa.negotiation.events import DealAccepted, DealExpired, DealOpened, DealRejected, DealSettled, ProposalMade
 from hansa.negotiation.models import PRICE_MAX, Intent, Negotiation, Paid, Settlement, Terms
 from hansa.negotiation.queries import COLUMNS
@@ -43,7 +43,7 @@ OPEN = Query(
     f"""
     SELECT {COLUMNS}
       FROM negotiation.open(
-           %(intent)s, %(initiator)s, %(responder)s, %(decision)s, %(max_rounds)s, %(ttl)s,
+           %(intent)s, %(initiator)s, %(responder)s, %(decision)s, %(max_rounds)s::integer, %(ttl)s,
            (NULL, 1, NULL, %(price)s, %(delivery_s)s, %(quality)s, %(agent)s, %(broker)s, %(validator)s, %(pool)s,
             %(custom)s, 0, now())::negotiation.rounds)
     """,
@@ -144,14 +144,16 @@ def initiate(
 ) -> Negotiation | Denied:
     """Open a negotiation with an offer, if the hire gate lets this pair deal.
 
-    Raises SelfHire, TermsImpossible, RoundLimitImpossible, PartyUnknown, IntentUnknown. Source: AINP initiate.
+    Raises SelfHire, TermsImpossible, RoundLimitImpossible, PartyUnknown, IntentUnknown, IntentForeign.
+    Source: AINP initiate.
     """
     if by == responder:
         raise SelfHire
     if not 0 < terms.price <= PRICE_MAX:
         # Before the gate is asked: its decision is about an amount, and this is none.
         raise TermsImpossible(f"a price is 1 to {PRICE_MAX} units")
-    queries.intent_of(tx, intent)
+    if queries.intent_of(tx, intent).requester_did != by:
+        raise IntentForeign
     decision = hire_gate(tx, buyer=by, seller=responder, amount=terms.price, subject=f"intent:{intent}", at=at)
     if decision.outcome is Verdict.DENY:
         return denied(decision)
@@ -206,7 +208,7 @@ def accept(
         negotiation=negotiation,
         by=by,
         # The gate has judged the price that was read above, so no other proposal may be sealed under its decision.
-        round=seen_round or seen.round,
+        round=seen.round if seen_round is None else seen_round,
         decision=decision.id,
         settle_within=settle_within,
     )
@@ -253,7 +255,8 @@ def settle(
     """Pay the shares of an accepted deal from its hold and record the outcome; once.
 
     All of it happens in `tx`, so a paid deal without a work record cannot exist.
-    Raises NegotiationUnknown, OnlyThePayerSettles, DealNotAccepted, AlreadySettled, SettledElsewhere, HoldExpired.
+    Raises NegotiationUnknown, OnlyThePayerSettles, DealNotAccepted, AlreadySettled, SettledElsewhere, HoldExpired,
+    PartyUnknown (the validator), ValidatorNotIndependent.
     Source: AINP settle; Proof-of-Service registry, settlement.
     """
     paid = tx.one(

@@ -15,6 +15,10 @@ class IntentUnknown(NotFound):
     constraint = "negotiation_serves_an_intent"
 
 
+class IntentForeign(Forbidden):
+    """An agent negotiates for its own intents only."""
+
+
 class NotAParticipant(Forbidden):
     """Only the two parties of a negotiation take part in it."""
 
@@ -52,9 +56,9 @@ class ProposalChanged(Conflict):
 
 
 class SelfHire(Invalid):
-    """An agent cannot hire itself."""
+    """An agent cannot hire itself, nor another agent of its own account."""
 
-    constraint = "negotiation_participants_different"
+    constraint = ("negotiation_participants_different", "parties_of_two_accounts")
 
 
 class TermsImpossible(Invalid):
@@ -78,15 +82,21 @@ class RoundLimitImpossible(Invalid):
 
 
 class PartyUnknown(NotFound):
-    """A party of this negotiation is not registered."""
+    """A party of this negotiation, or its validator, is not registered."""
 
-    constraint = ("intent_of_an_agent", "initiator_is_an_agent", "responder_is_an_agent")
+    constraint = ("intent_of_an_agent", "initiator_is_an_agent", "responder_is_an_agent", "validator_is_an_agent")
 
 
 class OnlyThePayerSettles(Forbidden):
     """Only the agent that pays can settle its deal."""
 
     constraint = "the_payer_settles"
+
+
+class ValidatorNotIndependent(Invalid):
+    """The validator of a deal is neither of its parties, nor another agent of theirs."""
+
+    constraint = "validator_is_a_third_party"
 
 
 class AlreadySettled(Conflict):
@@ -118,6 +128,7 @@ class NegotiationBroken(Defect):
 
     constraint = (
         "intents_pkey",
+        "intent_names_its_requester",
         "intent_status_known",
         "negotiations_pkey",
         "opened_through_the_gate",

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from hansa.infra.db import JsonObject, Page, Tx
 from hansa.infra.web import SignedCall
-from hansa.kernel.dids import Did
+from hansa.kernel.dids import Did, parse_did
 from hansa.kernel.ids import IntentId, NegotiationId
 from hansa.kernel.money import Credits
 from hansa.negotiation import commands, queries
@@ -99,7 +99,7 @@ def initiate(body: NewNegotiation, call: SignedCall) -> Response:
         lambda tx: commands.initiate(
             tx,
             by=call.did,
-            responder=body.responder,
+            responder=parse_did(body.responder),
             intent=body.intent,
             terms=body.terms,
             max_rounds=body.max_rounds,
@@ -156,7 +156,7 @@ def reject(negotiation: NegotiationId, call: SignedCall, body: Rejection | None 
 @router.post("/api/negotiations/{negotiation}/settle", response_model=Settlement)
 def settle(negotiation: NegotiationId, call: SignedCall, body: SettlementRequest | None = None) -> Response:
     """Pay the shares of an accepted deal that no task fulfils; only the payer can."""
-    validator = body.validator if body else None
+    validator = parse_did(body.validator) if body and body.validator is not None else None
     broker = Did(call.services.settings.broker_did) if call.services.settings.broker_did else None
     return call.command(
         lambda tx: commands.settle(tx, call.services.keys, negotiation, by=call.did, broker=broker, validator=validator)

@@ -20,9 +20,15 @@ class CardKeyEnded(Forbidden):
 
 
 class AgentNameTaken(Conflict):
-    """Another agent has this name."""
+    """Another agent has this name, or one that looks the same."""
 
-    constraint = "unique_agent_name"
+    constraint = ("unique_agent_name", "agent_name_unlike_others")
+
+
+class AgentNameUnfit(Invalid):
+    """An agent's name has single blanks between its words, and no characters that cannot be seen."""
+
+    constraint = "agent_name_is_plain"
 
 
 class AgentIdTaken(Conflict):

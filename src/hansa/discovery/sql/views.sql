@@ -7,7 +7,8 @@ SELECT agent.did, agent.agent_id::text AS slug, agent.name::text AS name, agent.
        discovery.search_document(agent.name, claimed.skills || card.skills, agent.tagline,
                                  concat_ws(' ', agent.description, described.skills)) AS document,
        pricing.asset AS price_asset,
-       least(coalesce(pricing.task_based_min, pricing.task_based_max), 9007199254740991) AS price_min,
+       CASE WHEN coalesce(pricing.task_based_min, pricing.task_based_max) IS NOT NULL -- least() passes over NULL
+            THEN least(coalesce(pricing.task_based_min, pricing.task_based_max), 9007199254740991) END AS price_min,
        agent.status, agent.verified, agent.retired_at IS NULL AS listed
   FROM registry.agents AS agent
   LEFT JOIN registry.agent_capabilities AS card ON card.agent_did = agent.did AND card.version = agent.version

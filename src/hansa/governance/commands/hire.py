@@ -34,6 +34,8 @@ class Candidate:
     retired_at: datetime | None = None
     expires_at: datetime | None = None
     """End of its registration; None: it has none."""
+    of_the_buyer: bool = False
+    """Whether the account behind the buyer stands behind the seller too."""
     trust_points: int
     """Trust on the scale 0 to 1000; 500 without any evidence."""
 
@@ -44,7 +46,7 @@ def decide_hire(tx: Tx, *, buyer: Did, seller: Did, amount: Credits, subject: st
     A denial is a value, so that its evidence is committed: answer it with `Denied(hire_refusal(decision))`.
     Every gate is asked in a fixed order, and all that speaks against the hire is told at once.
     """
-    candidate = candidate_of(tx, seller, at)
+    candidate = candidate_of(tx, buyer, seller, at)
     rules = hire_rules(tx, buyer, seller, SUPPLIER)
     reasons = reasons_against(buyer, candidate, rules, at)
     policy = {
@@ -53,6 +55,7 @@ def decide_hire(tx: Tx, *, buyer: Did, seller: Did, amount: Credits, subject: st
         "seller_registered": candidate.registered,
         "seller_retired_at": candidate.retired_at and candidate.retired_at.isoformat(),
         "seller_expires_at": candidate.expires_at and candidate.expires_at.isoformat(),
+        "seller_of_the_buyer": candidate.of_the_buyer,
         "seller_trust_points": candidate.trust_points,
     }
     decision = tx.one(
@@ -70,10 +73,10 @@ def decide_hire(tx: Tx, *, buyer: Did, seller: Did, amount: Credits, subject: st
     return decision
 
 
-def candidate_of(tx: Tx, seller: Did, at: datetime) -> Candidate:
+def candidate_of(tx: Tx, buyer: Did, seller: Did, at: datetime) -> Candidate:
     """What the registry and the evidence say about a seller."""
     trust_points = points(proof.trust_of(tx, seller, at).score)
-    agent = known_agent(tx, seller)
+    agent, hirer = known_agent(tx, seller), known_agent(tx, buyer)
     if agent is None:
         return Candidate(did=seller, registered=False, trust_points=trust_points)
     return Candidate(
@@ -81,6 +84,7 @@ def candidate_of(tx: Tx, seller: Did, at: datetime) -> Candidate:
         registered=True,
         retired_at=agent.retired_at,
         expires_at=agent.expires_at,
+        of_the_buyer=hirer is not None and hirer.creator_user_id == agent.creator_user_id,
         trust_points=trust_points,
     )
 
@@ -98,7 +102,7 @@ def reasons_against(buyer: Did, seller: Candidate, rules: HireRules, at: datetim
         (not seller.registered, f"seller_unknown: {seller.did} is not registered"),
         (seller.retired_at is not None, f"seller_retired: since {seller.retired_at}"),
         (seller.expires_at is not None and seller.expires_at <= at, f"seller_expired: since {seller.expires_at}"),
-        (same_key(buyer, seller.did), "buyer_is_seller: an agent cannot hire itself"),
+        (seller.of_the_buyer or same_key(buyer, seller.did), "buyer_is_seller: an agent cannot hire itself"),
         (rules.organization_closed is not None, f"organization_closed: {rules.organization_closed} hires nobody"),
         (rules.seller_status is not None, f"seller_role_not_active: {rules.seller_status}"),
         (rules.buyer_status is not None, f"buyer_role_not_active: {rules.buyer_status}"),

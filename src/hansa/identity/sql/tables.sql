@@ -41,7 +41,7 @@ COMMENT ON TABLE identity.users IS 'One account per wallet: people who sign in, 
 COMMENT ON COLUMN identity.users.solana_did IS 'did:sol of the key with which the account began; stays when the key is rotated.';
 COMMENT ON COLUMN identity.users.wallet_address IS 'Solana address of the key that counts now.';
 COMMENT ON COLUMN identity.users.email IS 'NULL until given and confirmed.';
-COMMENT ON COLUMN identity.users.is_verified IS 'Whether a person has proven by a signed message that the wallet is theirs.';
+COMMENT ON COLUMN identity.users.is_verified IS 'Whether an operator knows who stands behind the account. Keys are free, so a signature alone makes nobody known; evidence of known payers weighs more.';
 COMMENT ON COLUMN identity.users.reputation_score IS 'Standing as a payer, 0 (nothing known) and up.';
 COMMENT ON COLUMN identity.users.total_spent IS 'All that was ever paid from this account, in whole units with nine decimals (AMOCA).';
 COMMENT ON CONSTRAINT user_of_one_role ON identity.users IS 'Lets another table demand an account of a certain role by a foreign key.';
@@ -112,16 +112,19 @@ CREATE TABLE identity.sessions (
     id uuid NOT NULL DEFAULT uuidv7(),
     token_hash bytea NOT NULL,
     user_id uuid NOT NULL,
+    key_hash text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     expires_at timestamptz NOT NULL,
     revoked_at timestamptz,
     CONSTRAINT sign_in_sessions_pkey PRIMARY KEY (id),
     CONSTRAINT one_session_per_token UNIQUE (token_hash),
     CONSTRAINT session_of_a_user FOREIGN KEY (user_id) REFERENCES identity.users (id),
+    CONSTRAINT session_names_its_key CHECK (key_hash ~ '^[0-9a-f]{64}$'),
     CONSTRAINT token_kept_as_sha256 CHECK (length(token_hash) = 32),
     CONSTRAINT session_ends_after_it_began CHECK (expires_at > created_at)
 );
 COMMENT ON TABLE identity.sessions IS 'People who are signed in. The token itself is nowhere in the database.';
 COMMENT ON COLUMN identity.sessions.token_hash IS 'sha256 of the bearer token.';
+COMMENT ON COLUMN identity.sessions.key_hash IS 'sha256 in hexadecimal of the key that signed in: the session ends with that key.';
 CREATE INDEX sessions_by_user ON identity.sessions (user_id);
 CREATE INDEX sessions_to_sweep ON identity.sessions (expires_at);

@@ -28,3 +28,7 @@ SELECT 'every agent has the card of its version' AS "check", count(*) = 0 AS ok,
   LEFT JOIN registry.agent_cards AS card
          ON card.did = agent.did AND card.version = agent.version AND card.content_hash = agent.content_hash
  WHERE card.did IS NULL;
+SELECT 'no two agents have names that differ only in case or width' AS "check", count(*) = 1 AS ok
+  FROM pg_index
+ WHERE indexrelid = to_regclass('registry.agent_name_unlike_others')
+   AND indisunique;

@@ -67,7 +67,7 @@ CREATE TABLE credits.credit_transactions (
     CONSTRAINT movement_of_a_hold FOREIGN KEY (hold_id) REFERENCES credits.holds (id)
 );
 COMMENT ON TABLE credits.credit_transactions IS 'Movements of credits: each is a set of postings that sums to zero. Append only. Source: AINP credit ledger.';
-COMMENT ON COLUMN credits.credit_transactions.key IS 'What makes the movement happen once, e.g. faucet:<did> or capture:<hold>.';
+COMMENT ON COLUMN credits.credit_transactions.key IS 'What makes the movement happen once, e.g. faucet:<wallet> or capture:<hold>.';
 COMMENT ON COLUMN credits.credit_transactions.intent_id IS 'The intent that the movement serves, if any; kept by the negotiation context.';
 
 CREATE TABLE credits.postings (

@@ -9,6 +9,7 @@ DROP FUNCTION negotiation.accept(uuid, text, integer, uuid, interval);
 DROP FUNCTION negotiation.propose(uuid, text, negotiation.rounds);
 DROP FUNCTION negotiation.append_round(negotiation.negotiations, text, integer, negotiation.rounds, text, text);
 DROP FUNCTION negotiation.open(uuid, text, text, uuid, integer, interval, negotiation.rounds);
+DROP FUNCTION negotiation.same_account(text, text);
 DROP FUNCTION negotiation.take_turn(uuid, text, boolean);
 DROP FUNCTION negotiation.all_rounds(uuid);
 DROP FUNCTION negotiation.proposal(negotiation.rounds);

@@ -11,12 +11,14 @@ CREATE TABLE negotiation.intents (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT intents_pkey PRIMARY KEY (id),
+    CONSTRAINT intent_names_its_requester UNIQUE (id, requester_did),
     CONSTRAINT intent_of_an_agent FOREIGN KEY (requester_did) REFERENCES registry.agents (did),
     CONSTRAINT intent_is_described CHECK (length(description) BETWEEN 1 AND 10000),
     CONSTRAINT intent_budget_possible CHECK (budget BETWEEN 1 AND 1000000000000000),
     CONSTRAINT intent_status_known CHECK (status IN ('open', 'agreed', 'fulfilled', 'abandoned'))
 );
 COMMENT ON TABLE negotiation.intents IS 'What an agent wants done and how much it would pay; negotiations serve it.';
+COMMENT ON CONSTRAINT intent_names_its_requester ON negotiation.intents IS 'Lets a negotiation demand by a foreign key that it serves an intent of its own initiator.';
 COMMENT ON COLUMN negotiation.intents.budget IS 'Most the requester would pay, in units of 1/1000 credit.';
 CREATE INDEX intents_by_requester ON negotiation.intents (requester_did, created_at DESC);
 
@@ -45,7 +47,8 @@ CREATE TABLE negotiation.negotiations (
     bound_kind text,
     bound_id text,
     CONSTRAINT negotiations_pkey PRIMARY KEY (id),
-    CONSTRAINT negotiation_serves_an_intent FOREIGN KEY (intent_id) REFERENCES negotiation.intents (id),
+    CONSTRAINT negotiation_serves_an_intent FOREIGN KEY (intent_id, initiator_did)
+        REFERENCES negotiation.intents (id, requester_did),
     CONSTRAINT initiator_is_an_agent FOREIGN KEY (initiator_did) REFERENCES registry.agents (did),
     CONSTRAINT responder_is_an_agent FOREIGN KEY (responder_did) REFERENCES registry.agents (did),
     CONSTRAINT opened_through_the_gate FOREIGN KEY (decision_id, initiator_did, responder_did, gate)
@@ -129,6 +132,7 @@ CREATE TABLE negotiation.settlements (
     settled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT settled_once PRIMARY KEY (negotiation_id),
     CONSTRAINT settlement_of_a_negotiation FOREIGN KEY (negotiation_id) REFERENCES negotiation.negotiations (id),
+    CONSTRAINT validator_is_an_agent FOREIGN KEY (validator_did) REFERENCES registry.agents (did),
     CONSTRAINT settlement_is_a_movement FOREIGN KEY (movement_id) REFERENCES credits.credit_transactions (id),
     CONSTRAINT settlement_pays_everything CHECK (
         least(agent_units, broker_units, validator_units, pool_units) >= 0
@@ -236,6 +240,19 @@ END
 $$;
 COMMENT ON FUNCTION negotiation.take_turn IS 'Lock an open negotiation for a party whose turn it is; refused by name otherwise.';
 
+-- One key may stand behind several DIDs: by another spelling of it, or because one of them was rotated to it.
+CREATE FUNCTION negotiation.same_account(p_one text, p_other text)
+RETURNS boolean
+LANGUAGE sql STABLE SET search_path = ''
+AS $$
+    SELECT EXISTS (SELECT
+                     FROM registry.agents AS one
+                     JOIN registry.agents AS other ON other.creator_user_id = one.creator_user_id
+                    WHERE one.did = p_one
+                      AND other.did = p_other)
+$$;
+COMMENT ON FUNCTION negotiation.same_account IS 'Whether one account stands behind two agents.';
+
 CREATE FUNCTION negotiation.open(
     p_intent uuid, p_initiator text, p_responder text, p_decision uuid, p_max_rounds integer, p_ttl interval,
     p_terms negotiation.rounds
@@ -246,6 +263,10 @@ AS $$
 DECLARE
     v_negotiation negotiation.negotiations;
 BEGIN
+    IF p_initiator <> p_responder AND negotiation.same_account(p_initiator, p_responder) THEN
+        RAISE EXCEPTION '% and % are agents of one account', p_initiator, p_responder
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'parties_of_two_accounts';
+    END IF;
     INSERT INTO negotiation.negotiations (
         intent_id, initiator_did, responder_did, incentive_split, max_rounds, expires_at, turn_did, decision_id)
     VALUES (p_intent, p_initiator, p_responder, negotiation.proposal(p_terms) -> 'split', p_max_rounds,
@@ -466,6 +487,11 @@ BEGIN
         RAISE EXCEPTION 'the deal is fulfilled by % % and is settled through it', v_negotiation.bound_kind, v_negotiation.bound_id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'settled_by_what_fulfils_it',
                   DETAIL = jsonb_build_object('kind', v_negotiation.bound_kind, 'id', v_negotiation.bound_id);
+    ELSIF p_validator IN (v_negotiation.initiator_did, v_negotiation.responder_did)
+          OR negotiation.same_account(p_validator, v_negotiation.initiator_did)
+          OR negotiation.same_account(p_validator, v_negotiation.responder_did) THEN
+        RAISE EXCEPTION '% is a party of the deal that it would validate', p_validator
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'validator_is_a_third_party';
     END IF;
     SELECT * INTO v_terms FROM negotiation.rounds
      WHERE negotiation_id = p_negotiation AND n = v_negotiation.round;

@@ -21,3 +21,12 @@ SELECT 'a negotiation is settled at most once' AS "check", count(*) = 1 AS ok
    AND contype = 'p';
 SELECT 'the application cannot change a proposal' AS "check",
        NOT has_table_privilege('hansa_app', 'negotiation.rounds', 'UPDATE') AS ok;
+SELECT 'a negotiation serves an intent of its own initiator' AS "check",
+       pg_get_constraintdef(oid) LIKE 'FOREIGN KEY (intent_id, initiator_did)%' AS ok
+  FROM pg_constraint
+ WHERE conname = 'negotiation_serves_an_intent';
+SELECT 'who validates a deal is a registered agent' AS "check", count(*) = 1 AS ok
+  FROM pg_constraint
+ WHERE conname = 'validator_is_an_agent'
+   AND contype = 'f'
+   AND convalidated;

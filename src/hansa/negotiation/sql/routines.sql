@@ -97,6 +97,19 @@ END
 $$;
 COMMENT ON FUNCTION negotiation.take_turn IS 'Lock an open negotiation for a party whose turn it is; refused by name otherwise.';
 
+-- One key may stand behind several DIDs: by another spelling of it, or because one of them was rotated to it.
+CREATE FUNCTION negotiation.same_account(p_one text, p_other text)
+RETURNS boolean
+LANGUAGE sql STABLE SET search_path = ''
+AS $$
+    SELECT EXISTS (SELECT
+                     FROM registry.agents AS one
+                     JOIN registry.agents AS other ON other.creator_user_id = one.creator_user_id
+                    WHERE one.did = p_one
+                      AND other.did = p_other)
+$$;
+COMMENT ON FUNCTION negotiation.same_account IS 'Whether one account stands behind two agents.';
+
 CREATE FUNCTION negotiation.open(
     p_intent uuid, p_initiator text, p_responder text, p_decision uuid, p_max_rounds integer, p_ttl interval,
     p_terms negotiation.rounds
@@ -107,6 +120,10 @@ AS $$
 DECLARE
     v_negotiation negotiation.negotiations;
 BEGIN
+    IF p_initiator <> p_responder AND negotiation.same_account(p_initiator, p_responder) THEN
+        RAISE EXCEPTION '% and % are agents of one account', p_initiator, p_responder
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'parties_of_two_accounts';
+    END IF;
     INSERT INTO negotiation.negotiations (
         intent_id, initiator_did, responder_did, incentive_split, max_rounds, expires_at, turn_did, decision_id)
     VALUES (p_intent, p_initiator, p_responder, negotiation.proposal(p_terms) -> 'split', p_max_rounds,
@@ -327,6 +344,11 @@ BEGIN
         RAISE EXCEPTION 'the deal is fulfilled by % % and is settled through it', v_negotiation.bound_kind, v_negotiation.bound_id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'settled_by_what_fulfils_it',
                   DETAIL = jsonb_build_object('kind', v_negotiation.bound_kind, 'id', v_negotiation.bound_id);
+    ELSIF p_validator IN (v_negotiation.initiator_did, v_negotiation.responder_did)
+          OR negotiation.same_account(p_validator, v_negotiation.initiator_did)
+          OR negotiation.same_account(p_validator, v_negotiation.responder_did) THEN
+        RAISE EXCEPTION '% is a party of the deal that it would validate', p_validator
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'validator_is_a_third_party';
     END IF;
     SELECT * INTO v_terms FROM negotiation.rounds
      WHERE negotiation_id = p_negotiation AND n = v_negotiation.round;

@@ -11,12 +11,14 @@ CREATE TABLE negotiation.intents (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT intents_pkey PRIMARY KEY (id),
+    CONSTRAINT intent_names_its_requester UNIQUE (id, requester_did),
     CONSTRAINT intent_of_an_agent FOREIGN KEY (requester_did) REFERENCES registry.agents (did),
     CONSTRAINT intent_is_described CHECK (length(description) BETWEEN 1 AND 10000),
     CONSTRAINT intent_budget_possible CHECK (budget BETWEEN 1 AND 1000000000000000),
     CONSTRAINT intent_status_known CHECK (status IN ('open', 'agreed', 'fulfilled', 'abandoned'))
 );
 COMMENT ON TABLE negotiation.intents IS 'What an agent wants done and how much it would pay; negotiations serve it.';
+COMMENT ON CONSTRAINT intent_names_its_requester ON negotiation.intents IS 'Lets a negotiation demand by a foreign key that it serves an intent of its own initiator.';
 COMMENT ON COLUMN negotiation.intents.budget IS 'Most the requester would pay, in units of 1/1000 credit.';
 CREATE INDEX intents_by_requester ON negotiation.intents (requester_did, created_at DESC);
 
@@ -45,7 +47,8 @@ CREATE TABLE negotiation.negotiations (
     bound_kind text,
     bound_id text,
     CONSTRAINT negotiations_pkey PRIMARY KEY (id),
-    CONSTRAINT negotiation_serves_an_intent FOREIGN KEY (intent_id) REFERENCES negotiation.intents (id),
+    CONSTRAINT negotiation_serves_an_intent FOREIGN KEY (intent_id, initiator_did)
+        REFERENCES negotiation.intents (id, requester_did),
     CONSTRAINT initiator_is_an_agent FOREIGN KEY (initiator_did) REFERENCES registry.agents (did),
     CONSTRAINT responder_is_an_agent FOREIGN KEY (responder_did) REFERENCES registry.agents (did),
     CONSTRAINT opened_through_the_gate FOREIGN KEY (decision_id, initiator_did, responder_did, gate)
@@ -129,6 +132,7 @@ CREATE TABLE negotiation.settlements (
     settled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT settled_once PRIMARY KEY (negotiation_id),
     CONSTRAINT settlement_of_a_negotiation FOREIGN KEY (negotiation_id) REFERENCES negotiation.negotiations (id),
+    CONSTRAINT validator_is_an_agent FOREIGN KEY (validator_did) REFERENCES registry.agents (did),
     CONSTRAINT settlement_is_a_movement FOREIGN KEY (movement_id) REFERENCES credits.credit_transactions (id),
     CONSTRAINT settlement_pays_everything CHECK (
         least(agent_units, broker_units, validator_units, pool_units) >= 0

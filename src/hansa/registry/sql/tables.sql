@@ -37,6 +37,9 @@ CREATE TABLE registry.agents (
     CONSTRAINT unique_agent_name UNIQUE (name),
     CONSTRAINT one_agent_per_wallet UNIQUE (wallet_address),
     CONSTRAINT agent_created_by_a_user FOREIGN KEY (creator_user_id) REFERENCES identity.users (id),
+    CONSTRAINT agent_name_is_plain CHECK (
+        name !~ '[\u0001-\u001f\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]|  '
+    ),
     CONSTRAINT agent_id_fit_for_a_url CHECK (agent_id ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
     CONSTRAINT agent_wallet_is_base58 CHECK (wallet_address ~ '^[1-9A-HJ-NP-Za-km-z]{32,44}$'),
     CONSTRAINT agent_key_has_32_bytes CHECK (length(public_key) = 32),
@@ -58,6 +61,7 @@ COMMENT ON COLUMN registry.agents.usefulness_score_cached IS 'Average usefulness
 COMMENT ON COLUMN registry.agents.usefulness_last_updated IS 'When the usefulness was computed last; NULL: never.';
 COMMENT ON COLUMN registry.agents.creator_user_id IS 'The account behind the key that registered the agent.';
 COMMENT ON COLUMN registry.agents.retired_at IS 'When the agent withdrew or fell silent for too long; NULL: it is here.';
+CREATE UNIQUE INDEX agent_name_unlike_others ON registry.agents (lower(normalize(name, NFKC)));
 CREATE INDEX idx_agents_usefulness ON registry.agents (usefulness_score_cached DESC, did);
 CREATE INDEX idx_agents_status ON registry.agents (status, id);
 CREATE INDEX agents_to_retire ON registry.agents (expires_at) WHERE retired_at IS NULL;
