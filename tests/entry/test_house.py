@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from hansa.entry.demo import clean_environment
@@ -105,6 +106,30 @@ def test_what_is_killed_is_started_again_and_ctrl_c_closes(home):
     assert not set(after.values()) & set(before.values())
     assert process.wait(30) == 0
     assert all(gone(pid) for pid in after.values())
+
+
+def test_with_a_database_url_nothing_embedded_starts_and_the_rest_is_the_same(tmp_path, postgres, server_dsn):
+    with psycopg.connect(server_dsn, autocommit=True) as server:
+        server.execute("CREATE DATABASE elsewhere")
+    command = [sys.executable, "-m", "hansa.entry.cli", "--home", str(tmp_path), "up", "--port", "0", "-o", "json"]
+    url = {"DATABASE_URL": postgres.dsn(role="postgres", database="elsewhere")}
+
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean_environment(tmp_path) | url)
+    with process.stdout as output:
+        ready = json.loads(output.readline())
+    state = httpx.get(f"{ready['url']}/readyz").json()
+    with psycopg.connect(postgres.dsn(role="postgres", database="elsewhere")) as elsewhere:
+        working = elsewhere.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('hansa-api', 'hansa-worker')"
+        ).fetchone()
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(30) == 0
+    assert state["ready"] is True
+    assert working[0] >= 2
+    assert not (tmp_path / "pg18").exists()
+    assert not (tmp_path / "pg18.json").exists()
+    assert EmbeddedPostgres(tmp_path).status() is None
 
 
 def test_a_port_in_use_is_named_with_what_to_do(home):
