@@ -25,21 +25,17 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from hansa.chain.client import ChainRpc
 from hansa.chain.genesis import USDC_MINT
 from hansa.client import Hansa
+from hansa.entry.demo_report import Json, Party, Step, console_of, credit, standings, times, usdc, who_got_what
 from hansa.examples.buyer import pay_and_get
 from hansa.infra.keys import AgentKey
-from hansa.kernel.money import Asset, Credits, Money, TokenUnits
+from hansa.kernel.money import TokenUnits
 from hansa.proof import sd_jwt
 from hansa.registry.cards import sign_card
-
-Json = dict[str, Any]
-"""A JSON document of the API."""
 
 PATIENCE_S = 20.0
 """How long the demo waits for something that follows by itself."""
@@ -59,26 +55,6 @@ CHECKS = {
 
 class DemoFailed(Exception):
     """The demo did not come to its end, or a check at its end failed."""
-
-
-@dataclass
-class Party:
-    """An agent of the demo, with its own key and its own connection."""
-
-    name: str
-    key: AgentKey
-    hansa: Hansa
-    before: Json = field(default_factory=dict[str, Any])
-    after: Json = field(default_factory=dict[str, Any])
-
-
-@dataclass
-class Step:
-    """A step that was done."""
-
-    title: str
-    seconds: float
-    lines: list[str]
 
 
 @dataclass
@@ -410,49 +386,6 @@ class Demo:
         raise DemoFailed(f"{what} did not appear within {PATIENCE_S:.0f} s")
 
 
-def console_of(terminal: bool) -> Console:
-    """A terminal knows its width; a pipe or a file has room."""
-    return Console(highlight=False, emoji=False, width=None if terminal else 110)
-
-
-def who_got_what(paid: Json) -> Table:
-    table = table_of(f"{credit(paid['amount'])} of one deal", "who", "share", "got")
-    for who in ("agent", "broker", "validator", "pool"):
-        units = paid[f"{who}_units"]
-        table.add_row(who, f"{100 * units / paid['amount']:.0f} %", credit(units))
-    return table
-
-
-def standings(parties: Sequence[Party]) -> Table:
-    table = table_of("before -> after", "agent", "credits", "reputation", "trust", "rank")
-    for party in parties:
-        before, after = party.before, party.after
-        table.add_row(
-            party.name,
-            f"{credit(before['balance'])[:-7]} -> {credit(after['balance'])[:-7]}",
-            f"{before['reputation']:.2f} -> {after['reputation']:.2f}",
-            f"{before['trust']:.3f} -> {after['trust']:.3f}",
-            f"{before['rank'] or 'none'} -> {after['rank'] or 'none'}",
-        )
-    return table
-
-
-def times(steps: Sequence[Step], seconds: float) -> Table:
-    table = table_of(f"{seconds:.1f} s in {len(steps)} steps", "step", "seconds")
-    for step in steps:
-        table.add_row(step.title, f"{step.seconds:.2f}")
-    return table
-
-
-def table_of(title: str, first: str, *others: str) -> Table:
-    """A table whose first column is words and whose others are numbers."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE)
-    table.add_column(first)
-    for column in others:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
 def standing(party: Party) -> Json:
     """What the house thinks of an agent: credits, reputation, trust, overall rank."""
     did = party.key.did
@@ -502,11 +435,3 @@ def destroy(home: Path) -> None:
 
     with suppress(EmbeddedRefused, OSError):
         EmbeddedPostgres(home).destroy()
-
-
-def credit(units: int) -> str:
-    return str(Money(units=Credits(units), asset=Asset.CREDIT))
-
-
-def usdc(units: int) -> str:
-    return str(Money(units=TokenUnits(units), asset=Asset.USDC))
