@@ -5,7 +5,7 @@
 
 The parent holds a lock on the home, so that a second `hansa up` finds the first one instead of fighting it. A child
 that dies is started again; so is the embedded server. Ctrl-C, SIGTERM, a closed terminal or `hansa down` stop all,
-last started first. What a parent that was killed has left running is stopped by the next one.
+last started first. What a parent that was killed has left running is ended by the next one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ READY_WITHIN_S = 60
 WATCH_S = 0.2
 REST_S_MAX = 10.0
 """The longest pause before a child that keeps dying at once is started again."""
-ORPHANS_WITHIN_S = 15.0
+ORPHANS_WITHIN_S = 5.0
 STABLE_S = 10.0
 """A child that lived so long did not die of its start."""
 Report = Callable[[str], None]
@@ -293,20 +293,22 @@ def running_in(home: Path) -> Running | None:
 
 
 def stop_orphans(home: Path) -> None:
-    """Stop the children of a parent that was killed: they still hold the port and the chain."""
+    """End the children of a parent that was killed: they still hold the port and the chain.
+
+    At once, since each of them is made to be killed at any moment, and a polite end would wait for their requests.
+    """
     try:
         left = Running(**json.loads((home / "run.json").read_text()))
     except (OSError, ValueError, TypeError):
         return
     orphans = [pid for pid in left.children.values() if str(home) in command_of(pid)]
     for pid in orphans:
-        log.warning("a process of a parent that was killed is stopped", pid=pid)
-        signal_to(pid, signal.SIGTERM)
+        log.warning("a process of a parent that was killed is ended", pid=pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + ORPHANS_WITHIN_S
-    while (alive := [pid for pid in orphans if command_of(pid)]) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    for pid in alive:
-        signal_to(pid, signal.SIGKILL)
+    while any(command_of(pid) for pid in orphans) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def command_of(pid: int) -> str:
@@ -316,11 +318,6 @@ def command_of(pid: int) -> str:
         return status.read_text(errors="replace").replace("\0", " ") if status.exists() else ""
     ps = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
     return subprocess.run(ps, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def signal_to(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
 
 
 def down(home: Path, *, within_s: float = 60) -> Running:
