@@ -33,6 +33,7 @@ from hansa import migrate
 from hansa.entry.runtime import CHAIN_URL_FILE, house_key
 from hansa.infra.database import Database, check_version, resolve
 from hansa.infra.embedded import EmbeddedPostgres, EmbeddedRefused
+from hansa.infra.embedded.postmaster import alive
 from hansa.infra.log import logger
 from hansa.infra.settings import Settings
 from hansa.kernel.errors import Conflict, ServiceUnavailable
@@ -170,8 +171,7 @@ class House:
 
     def start(self) -> None:
         """Database, schema, chain, API, worker: each when what it needs is there."""
-        stop_orphans(self.settings.home)
-        port = free_port(self.settings.host, self.settings.port)
+        port = self.choose_port()
         self.url = self.settings.public_url or f"http://{self.settings.host}:{port}"
         self.report("database")
         database = resolve(self.settings)
@@ -191,6 +191,17 @@ class House:
             self.children.append(child)
             self.note()
         self.wait_until_ready(port)
+
+    def choose_port(self) -> int:
+        """The configured port or a free one; a killed parent's is free a moment after its children. Raises PortInUse."""
+        deadline = time.monotonic() + (ORPHANS_WITHIN_S if stop_orphans(self.settings.home) else 0)
+        while True:
+            try:
+                return free_port(self.settings.host, self.settings.port)
+            except PortInUse:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def environment(self, database: Database, port: int) -> dict[str, str]:
         """Settings of the children; the database of an embedded server is found by each of them anew."""
@@ -292,30 +303,33 @@ def running_in(home: Path) -> Running | None:
     return found if lock_is_held(home) else None
 
 
-def stop_orphans(home: Path) -> None:
-    """End the children of a parent that was killed: they still hold the port and the chain.
+def stop_orphans(home: Path) -> int:
+    """End the children of a parent that was killed, which still hold the port and the chain; returns how many.
 
     At once, since each of them is made to be killed at any moment, and a polite end would wait for their requests.
     """
     try:
         left = Running(**json.loads((home / "run.json").read_text()))
     except (OSError, ValueError, TypeError):
-        return
+        return 0
     orphans = [pid for pid in left.children.values() if str(home) in command_of(pid)]
     for pid in orphans:
         log.warning("a process of a parent that was killed is ended", pid=pid)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + ORPHANS_WITHIN_S
-    while any(command_of(pid) for pid in orphans) and time.monotonic() < deadline:
+    while any(alive(pid) for pid in orphans) and time.monotonic() < deadline:
         time.sleep(0.02)
+    return len(orphans)
 
 
 def command_of(pid: int) -> str:
     """The command line of a process; empty when there is none, or when it is dead and waits to be buried."""
-    status = Path(f"/proc/{pid}/cmdline")
     if Path("/proc/self/cmdline").exists():
-        return status.read_text(errors="replace").replace("\0", " ") if status.exists() else ""
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+        except OSError:
+            return ""
     ps = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
     return subprocess.run(ps, capture_output=True, text=True, check=False).stdout.strip()
 
