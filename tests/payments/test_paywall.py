@@ -3,11 +3,14 @@
 import asyncio
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import httpx
+import psycopg
 import pytest
 from fastapi import APIRouter, FastAPI, HTTPException
+from psycopg import sql
 from x402 import x402Client
 from x402.http.clients import x402_httpx_transport
 from x402.http.utils import (
@@ -224,3 +227,39 @@ def test_the_feed_is_the_same_for_a_whole_step_and_its_arbitrage_is_computed(app
     for hint in early.arbitrage:
         paid, got = prices[hint.symbol, hint.buy_at], prices[hint.symbol, hint.sell_at]
         assert hint.gain_bps == (got - paid) * 10_000 // paid - 10 > 0
+
+
+@contextmanager
+def no_database(services, server_dsn, database):
+    """Nobody can connect for a while, and nobody waits long to find out."""
+    patience, services.db.pool.timeout = services.db.pool.timeout, 0.3
+    name = sql.Identifier(database)
+    with psycopg.connect(server_dsn, autocommit=True) as server:
+        server.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+        try:
+            yield
+        finally:
+            server.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+            services.db.pool.timeout = patience
+
+
+def sent_again(app, path, payload, *, within_s=20):
+    """What a patient buyer gets: 503 says that the same payment may be sent again."""
+    deadline = time.monotonic() + within_s
+    while (answer := requests(app, (path, payload))[0]).status_code == 503 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return answer
+
+
+def test_an_outage_of_the_house_is_not_told_as_pay_again(rpc, counted, services, buyer, seller, server_dsn, database):
+    payload = signed(services, buyer, counted, "/work")
+
+    with no_database(services, server_dsn, database):
+        out_of_order = requests(counted, ("/work", payload))[0]
+    served = sent_again(counted, "/work", payload)
+
+    assert (out_of_order.status_code, out_of_order.json()["code"]) == (503, "database_unavailable")
+    assert out_of_order.headers["retry-after"]
+    assert served.status_code == 200
+    assert usdc_of(rpc, seller) == CENT

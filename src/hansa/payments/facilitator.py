@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -38,6 +41,7 @@ from x402.schemas import (
 from hansa.chain.client import ChainRejected, ChainRpc, ChainUnreachable
 from hansa.infra.keys import AgentKey
 from hansa.infra.services import Services
+from hansa.kernel.errors import ServiceUnavailable
 from hansa.payments import commands, queries
 from hansa.payments.errors import ChainUnavailable, ChainUnchecked, PaymentBoundElsewhere, PaymentInvalid
 from hansa.payments.models import NETWORKS, Claim, ClaimState, Environment, Presented
@@ -268,6 +272,22 @@ class Facilitator:
         )
 
 
+OUTAGES: ContextVar[list[ServiceUnavailable] | None] = ContextVar("OUTAGES", default=None)
+"""What was out of reach while this request was paid for. The SDK's server takes any failure of its facilitator for a
+refused payment and asks for the money again, so whoever called it must be able to see the difference."""
+
+
+@contextmanager
+def noted_outage() -> Generator[None]:
+    try:
+        yield
+    except ServiceUnavailable as outage:
+        noted = OUTAGES.get()
+        if noted is not None:
+            noted.append(outage)
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class AsyncFacilitator:
     """The same for the asynchronous server of the SDK: each call runs in a thread, since it waits for the chain.
@@ -279,10 +299,12 @@ class AsyncFacilitator:
     threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(THREADS))
 
     async def verify(self, payload: Payload, requirements: Requirements) -> VerifyResponse:
-        return await run_sync(self.facilitator.verify, payload, requirements, limiter=self.threads)
+        with noted_outage():
+            return await run_sync(self.facilitator.verify, payload, requirements, limiter=self.threads)
 
     async def settle(self, payload: Payload, requirements: Requirements) -> SettleResponse:
-        return await run_sync(self.facilitator.settle, payload, requirements, limiter=self.threads)
+        with noted_outage():
+            return await run_sync(self.facilitator.settle, payload, requirements, limiter=self.threads)
 
     def get_supported(self) -> SupportedResponse:
         return self.facilitator.get_supported()

@@ -34,9 +34,10 @@ from x402.schemas import AbortResult, PaymentPayload
 from x402.schemas.hooks import VerifyContext
 
 from hansa.infra.services import Services
+from hansa.kernel.errors import ServiceUnavailable
 from hansa.payments import commands
 from hansa.payments.errors import AnswerInTheMaking, PaymentMissing
-from hansa.payments.facilitator import ERR_BOUND, AsyncFacilitator, Facilitator
+from hansa.payments.facilitator import ERR_BOUND, OUTAGES, AsyncFacilitator, Facilitator
 from hansa.payments.models import NETWORKS, PaidAnswer
 from hansa.payments.settlement import FACILITATOR
 from hansa.payments.transactions import read_payment
@@ -84,7 +85,16 @@ class Paywall:
                 serve = super().get_route_handler()
 
                 async def sell(request: Request) -> Response:
-                    return await charge(request, lambda paid: sold_once(services, serve, paid))
+                    outages: list[ServiceUnavailable] = []
+                    noting = OUTAGES.set(outages)
+                    try:
+                        response = await charge(request, lambda paid: sold_once(services, serve, paid))
+                    finally:
+                        OUTAGES.reset(noting)
+                    if outages and response.status_code == 402:
+                        # The payment is as good as before: "pay again" would make a buyer pay twice.
+                        raise outages[0]
+                    return response
 
                 return sell
 
