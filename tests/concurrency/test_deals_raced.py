@@ -159,10 +159,7 @@ def test_two_tasks_from_one_deal_are_one(db, buyer_and_seller):
 
     results = race(db, *[create] * 4)
 
-    counted = names(results)
-    assert counted.pop("done") == 1
-    assert sum(counted.values()) == 3
-    assert set(counted) <= {"DealBound", "TaskAlreadyMade", "DealHasATask"}
+    assert names(results) == {"done": 1, "DealHasATask": 3}
 
 
 def test_two_reviews_of_one_task_are_one(db, services_keys, buyer_and_seller):
@@ -181,8 +178,4 @@ def test_two_reviews_of_one_task_are_one(db, services_keys, buyer_and_seller):
 
     results = race(db, *[lambda tx: market.review(tx, task.id, by=buyer, draft=ReviewDraft(rating=5), at=tx.at)] * 4)
 
-    counted = names(results)
-    assert counted.pop("done") == 1
-    assert sum(counted.values()) == 3
-    assert len(counted) == 1
-    assert next(iter(counted)) != "ConstraintUnnamed"
+    assert names(results) == {"done": 1, "AlreadyReviewed": 3}
