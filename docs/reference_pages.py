@@ -66,7 +66,8 @@ def refusals() -> str:
         GENERATED,
     ]
     for context in ordered({context_of(kind) for kind in found}):
-        own = [kind for kind in found if context_of(kind) == context]
+        # By code: the order in which modules were imported differs from one process to the next.
+        own = sorted({kind for kind in found if context_of(kind) == context}, key=lambda kind: kind.code())
         lines += ["", f"## {context}", "", *table(("code", "status", "meaning", "spoken by"), map(refusal_row, own))]
     return text_of(lines)
 

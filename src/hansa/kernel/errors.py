@@ -1,4 +1,4 @@
-"""The eight kinds of refusal, and how a constraint of PostgreSQL becomes one of them.
+"""The kinds of refusal, and how a constraint of PostgreSQL becomes one of them.
 
     Refusal
     +-- Invalid            422   the request says something that cannot be true
@@ -9,6 +9,7 @@
     +-- Gone               410   it was possible until a moment that has passed
     +-- PaymentRequired    402   funds are missing
     +-- TooManyRequests    429   slow down; `retry_after_s` says how long
+    +-- ServiceUnavailable 503   something Hansa depends on does not answer; the same request may be sent again
     +-- Defect             500   a constraint that only a bug of ours can break
 
 A context names a refusal by subclassing a kind and saying which constraints speak it:

@@ -255,8 +255,8 @@ def settle(
     """Pay the shares of an accepted deal from its hold and record the outcome; once.
 
     All of it happens in `tx`, so a paid deal without a work record cannot exist.
-    Raises NegotiationUnknown, OnlyThePayerSettles, DealNotAccepted, AlreadySettled, SettledElsewhere, HoldExpired,
-    PartyUnknown (the validator), ValidatorNotIndependent.
+    Raises NegotiationUnknown, OnlyThePayerSettles, DealNotAccepted, AlreadySettled, SettledElsewhere, HoldEnded,
+    HoldExpired, PartyUnknown (the validator), ValidatorNotIndependent.
     Source: AINP settle; Proof-of-Service registry, settlement.
     """
     paid = tx.one(

@@ -143,7 +143,7 @@ def accept_delivery(
 ) -> AcceptedTask:
     """Take the work: the task is completed, its deal settled and its outcome on record, all in `tx`; once.
 
-    Raises TaskUnknown, OnlyTheBuyer, TaskEnded, NothingToAccept, HoldExpired.
+    Raises TaskUnknown, OnlyTheBuyer, TaskEnded, NothingToAccept, and what `negotiation.commands.settle` raises.
     """
     completed = tx.one(ACCEPT, task=task, by=by)
     settlement = negotiations.settle(

@@ -113,6 +113,7 @@ BEGIN
     SELECT DISTINCT named.account
       FROM unnest(p_accounts) AS named (account)
      WHERE NOT EXISTS (SELECT FROM credits.credit_accounts AS known WHERE known.account = named.account)
+     ORDER BY named.account
     ON CONFLICT (account) DO NOTHING;
 
     PERFORM
