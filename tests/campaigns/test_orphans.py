@@ -5,19 +5,19 @@ import subprocess
 import sys
 import time
 
-from hansa.entry.house import Child, stop_orphans
+from hansa.entry.house import Child, command_of, stop_orphans
 
 SLEEP = "import time; time.sleep(60)"
 
 
-def left_running(home, *arguments):
+def left_running(*arguments):
     return subprocess.Popen([sys.executable, "-c", SLEEP, *arguments])
 
 
 def test_what_a_killed_parent_left_running_is_stopped_and_strangers_are_not(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
-    orphan, stranger = left_running(home, "--home", str(home)), left_running(home)
+    orphan, stranger = left_running("--home", str(home)), left_running()
     noted = {"pid": 1, "url": "", "chain": "", "home": str(home)}
     children = {"serve": orphan.pid, "worker": stranger.pid}
     (home / "run.json").write_text(json.dumps({**noted, "children": children}))
@@ -32,6 +32,18 @@ def test_what_a_killed_parent_left_running_is_stopped_and_strangers_are_not(tmp_
         for process in (orphan, stranger):
             process.kill()
             process.wait()
+
+
+def test_a_process_that_is_just_being_started_is_known_by_its_command():
+    commands = []
+
+    for _ in range(50):
+        process = left_running("the home it works for")
+        commands.append(command_of(process.pid))
+        process.kill()
+        process.wait()
+
+    assert all("the home it works for" in command for command in commands)
 
 
 def test_a_home_without_a_parent_before_has_no_orphans(tmp_path):

@@ -46,6 +46,8 @@ WATCH_S = 0.2
 REST_S_MAX = 10.0
 """The longest pause before a child that keeps dying at once is started again."""
 ORPHANS_WITHIN_S = 5.0
+NAMELESS_WITHIN_S = 1.0
+"""A process that starts is without arguments for microseconds; a second is for a machine that stands still."""
 STABLE_S = 10.0
 """A child that lived so long did not die of its start."""
 Report = Callable[[str], None]
@@ -325,13 +327,23 @@ def stop_orphans(home: Path) -> int:
 
 def command_of(pid: int) -> str:
     """The command line of a process; empty when there is none, or when it is dead and waits to be buried."""
-    if Path("/proc/self/cmdline").exists():
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
-        except OSError:
-            return ""
-    ps = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
-    return subprocess.run(ps, capture_output=True, text=True, check=False).stdout.strip()
+    if not Path("/proc/self/cmdline").exists():
+        ps = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
+        return subprocess.run(ps, capture_output=True, text=True, check=False).stdout.strip()
+    deadline = time.monotonic() + NAMELESS_WITHIN_S
+    command = _arguments_of(pid)
+    while not command and alive(pid) and time.monotonic() < deadline:
+        # In the middle of its exec a process lives and has no arguments yet.
+        time.sleep(0.005)
+        command = _arguments_of(pid)
+    return command
+
+
+def _arguments_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""
 
 
 def down(home: Path, *, within_s: float = 60) -> Running:
