@@ -44,6 +44,7 @@ CREDITS, PROOF, GOVERNANCE = "20261120T003000_credits", "20261120T004000_proof",
 AUTOPAY = "20261120T007000_autopay"
 NEGOTIATION, MARKET = "20261120T008000_negotiation", "20261120T009000_market"
 DISCOVERY = "20261120T010000_discovery"
+USEFULNESS = "20261121T004000_usefulness"
 
 SYSTEMS = (
     System(
@@ -87,7 +88,7 @@ SYSTEMS = (
             here("agents", "registry.agents", note="one table with AMOCA's agents"),
             here("trust_scores", "proof.trust_scores"),
             here("negotiations", "negotiation.negotiations"),
-            later("usefulness_proofs", "proof.usefulness_proofs"),
+            here("usefulness_proofs", "proof.usefulness_proofs"),
             here("credit_accounts", "credits.credit_accounts"),
             here("credit_transactions", "credits.credit_transactions"),
             here(
@@ -100,15 +101,15 @@ SYSTEMS = (
             here("001_add_agent_registration_fields", REGISTRY, kind="migration"),
             here("002_add_trust_scores", PROOF, kind="migration"),
             here("004_add_negotiation_sessions", NEGOTIATION, kind="migration"),
-            later("006_add_usefulness_proofs", kind="migration"),
+            here("006_add_usefulness_proofs", USEFULNESS, kind="migration"),
             here(
                 "007_add_usefulness_to_agents",
                 REGISTRY,
                 kind="migration",
-                note="the two columns are there; the job that fills them comes with usefulness_proofs",
+                note="filled by the housekeeping `proof.refresh_usefulness`",
             ),
             here("009_add_credit_ledger", CREDITS, kind="migration"),
-            later("008_rollback_usefulness", kind="migration", note="a `down.sql` of its own migration"),
+            here("008_rollback_usefulness", USEFULNESS, kind="migration", note="its `down.sql`"),
             here("010_rollback_credit_ledger", CREDITS, kind="migration", note="its `down.sql`"),
             here("011_rollback_negotiation_sessions", NEGOTIATION, kind="migration", note="its `down.sql`"),
         ),

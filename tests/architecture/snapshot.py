@@ -1,4 +1,4 @@
-"""A database's shape as a set of lines, equal when two databases have the same schemas."""
+"""A database's shape as a set of lines, equal when two databases have the same schemas, whatever the columns' order."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ SELECT format('%%s %%s.%%s owner %%s rls %%s %%s %%s grants %%s comment %%s', re
               relrowsecurity, relforcerowsecurity, reloptions, relacl, obj_description(oid, 'pg_class'))
   FROM relation
  UNION ALL
-SELECT format('column %%s.%%s.%%s %%s %%s not null %%s default %%s %%s %%s grants %%s comment %%s', r.nspname, r.relname, a.attname,
-              a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity,
+SELECT format('column %%s.%%s.%%s %%s not null %%s default %%s %%s %%s grants %%s comment %%s', r.nspname, r.relname, a.attname,
+              format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity,
               a.attgenerated, a.attacl, col_description(r.oid, a.attnum))
   FROM relation AS r
   JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped

@@ -9,7 +9,7 @@ from hansa.infra.outbox import on
 from hansa.kernel.dids import Did
 from hansa.kernel.ids import EventId
 from hansa.negotiation.events import DealSettled
-from hansa.proof.events import ReputationChanged, TrustChanged
+from hansa.proof.events import ReputationChanged, TrustChanged, UsefulnessChanged
 from hansa.registry.events import AgentRegistered, AgentRetired, AgentStatusChanged
 
 
@@ -47,3 +47,9 @@ def index_trust(tx: Tx, event: TrustChanged, _: EventId) -> None:
 def note_deal(tx: Tx, event: DealSettled, _: EventId) -> None:
     """A settled deal is news for the home page."""
     commands.note_deal(tx, event.negotiation, agent=event.responder, amount=event.amount, settled_at=event.settled_at)
+
+
+@on(UsefulnessChanged)
+def index_usefulness(tx: Tx, event: UsefulnessChanged, _: EventId) -> None:
+    """The average usefulness is a part of the order of hits."""
+    commands.refresh_standing(tx, event.agent)

@@ -22,7 +22,7 @@ class OutcomeOfAnotherAgent(Conflict):
 class AgentNotRegistered(NotFound):
     """Work is recorded for registered agents only."""
 
-    constraint = "work_by_a_registered_agent"
+    constraint = ("work_by_a_registered_agent", "useful_work_by_a_registered_agent")
 
 
 class WorkUnknown(NotFound):
@@ -83,6 +83,42 @@ class PresentationOfOtherWork(Forbidden):
     """The credential presented is about another piece of work than the one asked about."""
 
 
+class WorkTypeUnknown(Invalid):
+    """Useful work is compute, memory, routing, validation or learning."""
+
+    constraint = "work_type_known"
+
+
+class MetricUnfit(Invalid):
+    """The metric that proves this type of work is missing, not a number above zero, or larger than any work."""
+
+    constraint = "metric_proves_the_work"
+
+
+class MetricsMalformed(Invalid):
+    """Metrics are an object of at most 10 000 characters of JSON."""
+
+    constraint = "work_metrics_are_few"
+
+
+class TraceMalformed(Invalid):
+    """The trace names the work in 1 to 200 characters."""
+
+    constraint = "trace_names_the_work"
+
+
+class AttestationsTooMany(Invalid):
+    """At most five attestations stand behind one piece of useful work."""
+
+    constraint = "attestations_are_few"
+
+
+class UsefulWorkProvenBefore(Conflict):
+    """The agent has proven work under this trace before; a proof counts once."""
+
+    constraint = "useful_work_proven_once"
+
+
 class EvidenceBroken(Defect):
     """A rule of work history, reputation or trust was broken by a mistake in the code; nothing was written."""
 
@@ -127,4 +163,6 @@ class EvidenceBroken(Defect):
         "presentation_of_logged_work",
         "presentation_hash_is_sha256",
         "sealed_presentation_is_sealed",
+        "usefulness_proofs_pkey",
+        "usefulness_score_within_100",
     )

@@ -8,7 +8,7 @@ from uuid import UUID
 from hansa.kernel.dids import Did
 from hansa.kernel.events import Event, event
 from hansa.kernel.ids import WorkLogId
-from hansa.proof.models import UpdateTrigger
+from hansa.proof.models import UpdateTrigger, UsefulnessId, WorkType
 
 
 @event
@@ -103,6 +103,38 @@ class WorkDisclosed(Event):
     agent: Did
     claims: list[str]
     """Names of the claims, not their values."""
+
+    def ordering_key(self) -> str:
+        return self.agent
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsefulWorkProven(Event):
+    """An agent said what useful work it did, and it was scored."""
+
+    name: ClassVar[str] = "proof.useful_work_proven"
+
+    proof: UsefulnessId
+    agent: Did
+    work_type: WorkType
+    score: Decimal
+    """0 to 100."""
+
+    def ordering_key(self) -> str:
+        return self.agent
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsefulnessChanged(Event):
+    """The average usefulness of an agent over the last 30 days is another one."""
+
+    name: ClassVar[str] = "proof.usefulness_changed"
+
+    agent: Did
+    score: Decimal
+    """0 to 100, two decimals."""
 
     def ordering_key(self) -> str:
         return self.agent

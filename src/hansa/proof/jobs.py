@@ -13,3 +13,10 @@ def age_reputations(services: Services) -> int:
     """Once a day each score is brought to that day, so that idle agents are not shown with the score of last year."""
     with services.db.transaction(HOUSEKEEPER) as tx:
         return commands.age_reputations(tx, at=tx.at)
+
+
+@tick("proof.refresh_usefulness", every_s=60)
+def refresh_usefulness(services: Services) -> int:
+    """Agents carry the average of their proofs, which search ranks by; proofs leave it when they are 30 days old."""
+    with services.db.transaction(HOUSEKEEPER) as tx:
+        return commands.refresh_usefulness(tx, at=tx.at)

@@ -9,10 +9,11 @@ from uuid import UUID
 
 from hansa.infra.db import JsonObject
 from hansa.kernel.dids import Did
-from hansa.kernel.ids import UserId, WorkLogId
+from hansa.kernel.ids import IntentId, UserId, WorkLogId
 from hansa.kernel.money import Asset
 
 DisclosureId = NewType("DisclosureId", UUID)
+UsefulnessId = NewType("UsefulnessId", UUID)
 
 
 class UpdateTrigger(StrEnum):
@@ -33,6 +34,16 @@ class DisclosureLevel(StrEnum):
 
     PUBLIC = "public"
     PRIVATE_ZK = "private_zk"
+
+
+class WorkType(StrEnum):
+    """What kind of useful work an agent proves, in AINP's words."""
+
+    COMPUTE = "compute"
+    MEMORY = "memory"
+    ROUTING = "routing"
+    VALIDATION = "validation"
+    LEARNING = "learning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,3 +275,49 @@ class Disclosure:
 
     request: DisclosureRequest
     presentation: Presentation | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsefulnessProof:
+    """One piece of useful work, as the agent told it and the formula scored it."""
+
+    id: UsefulnessId
+    intent: IntentId
+    """What the work served."""
+    agent: Did
+    work_type: WorkType
+    metrics: JsonObject
+    """What the agent measured itself."""
+    attestations: int
+    """How many verified credentials over settled work stand behind it."""
+    trace: str
+    """The agent's own name for the work."""
+    usefulness_score: Decimal
+    """0 to 100."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usefulness:
+    """What an agent's proofs of useful work say about it now."""
+
+    agent: Did
+    score: Decimal
+    """Plain mean over the last 30 days, 0 to 100, two decimals; 0 without proofs."""
+    proofs: int
+    """How many it stands on."""
+    by_work_type: JsonObject
+    """Work type -> mean over the last 30 days; types without proofs are left out."""
+    published: Decimal
+    """The mean that search ranks by: the one of the last computation."""
+    published_at: datetime | None
+    """When that was; None: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsefulnessDue:
+    """An agent whose published usefulness is to be written."""
+
+    agent: Did
+    score: Decimal
+    previous: Decimal

@@ -1,4 +1,4 @@
-"""What can be read of work, reputation, trust and disclosures."""
+"""What can be read of work, reputation, trust, disclosures and proofs of useful work."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -9,7 +9,7 @@ from hansa.infra.db import Page, Query, Tx
 from hansa.infra.seal import KeyRing
 from hansa.kernel.dids import Did
 from hansa.kernel.ids import WorkLogId
-from hansa.proof.errors import DisclosureUnknown, WorkUnknown
+from hansa.proof.errors import AgentNotRegistered, DisclosureUnknown, WorkUnknown
 from hansa.proof.models import (
     Difference,
     DisclosureLevel,
@@ -19,6 +19,8 @@ from hansa.proof.models import (
     SealedPresentation,
     SealedWork,
     Trust,
+    Usefulness,
+    UsefulnessProof,
     WorkEntry,
     WorkLog,
 )
@@ -31,6 +33,10 @@ WORK_COLUMNS: LiteralString = """
 REQUEST_COLUMNS: LiteralString = """
     id, log_id AS log, agent_did AS agent, requested_by_did, requested_by_user, audience, nonce, created_at,
     expires_at, used_at
+"""
+USEFULNESS_COLUMNS: LiteralString = """
+    id, intent_id AS intent, agent_did AS agent, work_type, metrics, cardinality(attestations) AS attestations,
+    trace_id AS trace, usefulness_score, created_at
 """
 
 WORK = Query(SealedWork, f"SELECT {WORK_COLUMNS}, encrypted_data FROM proof.work_history_logs WHERE id = %(log)s")
@@ -142,6 +148,35 @@ PRESENTATION = Query(
     """,
 )
 
+USEFULNESS = Query(
+    Usefulness,
+    """
+    SELECT agent.did AS agent, coalesce(recent.score, 0.00) AS score, coalesce(recent.proofs, 0) AS proofs,
+           (SELECT coalesce(jsonb_object_agg(by_type.work_type, by_type.score), '{}')
+              FROM (SELECT work_type, round(avg(usefulness_score), 2) AS score
+                      FROM proof.usefulness_proofs
+                     WHERE agent_did = agent.did
+                       AND created_at > now() - interval '30 days'
+                     GROUP BY work_type) AS by_type) AS by_work_type,
+           agent.usefulness_score_cached AS published, agent.usefulness_last_updated AS published_at
+      FROM registry.agents AS agent
+      LEFT JOIN proof.recent_usefulness AS recent ON recent.agent_did = agent.did
+     WHERE agent.did = %(agent)s
+    """,
+)
+
+USEFULNESS_PROOFS = Query(
+    UsefulnessProof,
+    f"""
+    SELECT {USEFULNESS_COLUMNS}
+      FROM proof.usefulness_proofs
+     WHERE agent_did = %(agent)s
+       AND (%(before)s::uuid IS NULL OR id < %(before)s)
+     ORDER BY id DESC
+     LIMIT %(limit)s
+    """,
+)
+
 
 def sealed_work(tx: Tx, log: WorkLogId) -> SealedWork:
     """A work log with its sealed content. Raises WorkUnknown."""
@@ -235,3 +270,17 @@ def disclosure_requests(
 def sealed_presentation(tx: Tx, request: UUID) -> SealedPresentation | None:
     """What was shown in answer to a request; None: nothing yet."""
     return tx.maybe(PRESENTATION, request=request)
+
+
+def usefulness_of(tx: Tx, agent: Did) -> Usefulness:
+    """What the proofs of a registered agent over the last 30 days say; 0 without any. Raises AgentNotRegistered."""
+    found = tx.maybe(USEFULNESS, agent=agent)
+    if found is None:
+        raise AgentNotRegistered
+    return found
+
+
+def usefulness_proofs(tx: Tx, agent: Did, *, before: UUID | None = None, limit: int = 50) -> Page[UsefulnessProof]:
+    """The useful work that an agent has proven, newest first."""
+    rows = tx.all(USEFULNESS_PROOFS, agent=agent, before=before, limit=limit)
+    return Page(items=rows, after=str(rows[-1].id) if len(rows) == limit else None)

@@ -1,6 +1,6 @@
 """Proof over HTTP."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated
@@ -10,15 +10,26 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import Field
 
-from hansa.infra.db import Page, Tx
+from hansa.infra.db import JsonObject, Page, Tx
 from hansa.infra.keys import AgentKey, KeyFileMissing
 from hansa.infra.settings import Settings
 from hansa.infra.web import AnyCall, Call, SignatureRequired, SignedCall
 from hansa.kernel.dids import Did, parse_did
-from hansa.kernel.ids import UserId, WorkLogId
+from hansa.kernel.ids import IntentId, UserId, WorkLogId
 from hansa.proof import commands, queries
 from hansa.proof.errors import HouseKeyMissing
-from hansa.proof.models import Disclosure, DisclosureRequest, Ranked, Reputation, Trust, WorkEntry, WorkLog
+from hansa.proof.models import (
+    Disclosure,
+    DisclosureRequest,
+    Ranked,
+    Reputation,
+    Trust,
+    Usefulness,
+    UsefulnessProof,
+    WorkEntry,
+    WorkLog,
+    WorkType,
+)
 from hansa.registry.queries import agent_of
 
 router = APIRouter(tags=["proof"])
@@ -68,6 +79,30 @@ class PresentationOrder:
     """An SD-JWT with key binding for the audience and nonce of the request."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsefulnessOrder:
+    """What the signing agent did."""
+
+    intent: IntentId
+    """What the work served."""
+    work_type: WorkType
+    metrics: JsonObject
+    """With the metric of the work type above zero: `compute_ms` (at most 3 600 000), `memory_bytes` (2^30),
+    `routing_hops` (100), `validation_checks` (10 000) or `learning_samples` (1 000 000)."""
+    trace: str
+    """The agent's own name for the work, 1 to 200 characters; one proof each."""
+    attestations: list[str] = field(default_factory=list[str])
+    """Work credentials of the house, at most five, each presented for the house's DID with the trace as nonce."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsefulnessAnswer:
+    """How useful an agent is, and the proofs that say so."""
+
+    usefulness: Usefulness
+    proofs: Page[UsefulnessProof]
+
+
 @router.get("/api/reputation", response_model=Page[Ranked])
 def best(
     call: AnyCall,
@@ -106,6 +141,41 @@ def trust(did: str, call: AnyCall, least: Annotated[float, Query(alias="min", ge
         return TrustAnswer(trusted=found.score >= least, reason=reason_of(found, least), trust=found)
 
     return call.query(read)
+
+
+@router.get("/api/agents/{did}/usefulness", response_model=UsefulnessAnswer)
+def usefulness(did: str, call: AnyCall, after: UUID | None = None, limit: Limit = 50) -> Response:
+    """The average usefulness of an agent over the last 30 days, with its proofs of all times, newest first."""
+
+    def read(tx: Tx) -> UsefulnessAnswer:
+        agent = agent_of(tx, parse_did(did)).did
+        return UsefulnessAnswer(
+            usefulness=queries.usefulness_of(tx, agent),
+            proofs=queries.usefulness_proofs(tx, agent, before=after, limit=limit),
+        )
+
+    return call.query(read)
+
+
+@router.post("/api/usefulness/proofs", response_model=UsefulnessProof, status_code=201)
+def prove_usefulness(order: UsefulnessOrder, call: SignedCall) -> Response:
+    """Say what useful work the signing agent did: scored from 0 to 100 by the metric of its type, once per trace."""
+    house = house_key(call.services.settings).did if order.attestations else None
+
+    def write(tx: Tx) -> UsefulnessProof:
+        return commands.record_usefulness(
+            tx,
+            by=call.did,
+            intent=order.intent,
+            work_type=order.work_type,
+            metrics=order.metrics,
+            trace=order.trace,
+            attestations=order.attestations,
+            house=house,
+            at=tx.at,
+        )
+
+    return call.command(write, status=201)
 
 
 @router.get("/api/agents/{did}/work", response_model=Page[WorkEntry])

@@ -72,3 +72,16 @@ CREATE POLICY people_see_what_was_shown_to_them ON proof.credential_presentation
 CREATE POLICY agents_present_their_work ON proof.credential_presentations FOR INSERT
     WITH CHECK (current_setting('hansa.actor_kind', true) = 'agent'
                 AND agent_did = current_setting('hansa.actor', true));
+
+GRANT SELECT, INSERT ON proof.usefulness_proofs TO hansa_app;
+GRANT SELECT ON proof.recent_usefulness TO hansa_app;
+
+-- Everybody may check what an agent claims; the claim is made by the agent itself.
+ALTER TABLE proof.usefulness_proofs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE proof.usefulness_proofs FORCE ROW LEVEL SECURITY;
+CREATE POLICY usefulness_is_open ON proof.usefulness_proofs FOR SELECT USING (true);
+CREATE POLICY usefulness_for_the_house ON proof.usefulness_proofs
+    USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
+CREATE POLICY agents_prove_their_usefulness ON proof.usefulness_proofs FOR INSERT
+    WITH CHECK (current_setting('hansa.actor_kind', true) = 'agent'
+                AND agent_did = current_setting('hansa.actor', true));

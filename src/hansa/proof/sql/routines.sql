@@ -496,3 +496,52 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION proof.take_disclosure_request IS 'Use a disclosure request up; refused when it was answered or has expired.';
+
+-- Proofs of useful work: the formula in one place, so that nobody scores by another one.
+
+CREATE FUNCTION proof.usefulness_score(p_work_type text, p_metrics jsonb, p_attested boolean)
+RETURNS numeric
+LANGUAGE plpgsql IMMUTABLE SET search_path = ''
+AS $$
+DECLARE
+    v_rule record;
+    v_amount numeric;
+BEGIN
+    SELECT rule.metric, rule.per_point, rule.amount_max
+      INTO v_rule
+      FROM (VALUES ('compute', 'compute_ms', 100, 3600000),
+                   ('memory', 'memory_bytes', 1048576, 1073741824),
+                   ('routing', 'routing_hops', 0.1, 100),
+                   ('validation', 'validation_checks', 0.2, 10000),
+                   ('learning', 'learning_samples', 10, 1000000)) AS rule (work_type, metric, per_point, amount_max)
+     WHERE rule.work_type = p_work_type;
+    IF v_rule.metric IS NULL THEN
+        RAISE EXCEPTION 'work is compute, memory, routing, validation or learning'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'work_type_known';
+    END IF;
+    IF jsonb_typeof(p_metrics -> v_rule.metric) = 'number' THEN
+        v_amount := (p_metrics ->> v_rule.metric)::numeric;
+    END IF;
+    IF coalesce(v_amount <= 0 OR v_amount > v_rule.amount_max, true) THEN
+        RAISE EXCEPTION '% is proven by %, a number above 0 and up to %', p_work_type, v_rule.metric, v_rule.amount_max
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'metric_proves_the_work',
+                  DETAIL = jsonb_build_object('metric', v_rule.metric, 'amount_max', v_rule.amount_max);
+    END IF;
+    RETURN least(100, round(v_amount / v_rule.per_point * CASE WHEN p_attested THEN 1.1 ELSE 1 END, 2));
+END
+$$;
+COMMENT ON FUNCTION proof.usefulness_score IS 'Usefulness of one piece of work, 0 to 100, by the metric of its type: a point per 100 ms, per MiB, per 1/10 hop, per 1/5 check, per 10 samples; a tenth more when it is attested. Refused without that metric, or when no work is that large.';
+
+CREATE FUNCTION proof.keep_usefulness()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    RAISE EXCEPTION 'proofs of useful work stay as they were scored'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
+END
+$$;
+COMMENT ON FUNCTION proof.keep_usefulness IS 'Keeps proofs of useful work as they were written.';
+
+CREATE TRIGGER usefulness_kept BEFORE UPDATE OR DELETE ON proof.usefulness_proofs
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_usefulness();

@@ -314,3 +314,44 @@ COMMENT ON COLUMN proof.credential_presentations.claims IS 'Names of the hidden 
 COMMENT ON COLUMN proof.credential_presentations.presentation_hash IS 'SHA-256, hex, of the presentation.';
 COMMENT ON COLUMN proof.credential_presentations.encrypted_data IS 'The presentation and the claims it proves, sealed for this cell; opened for the one who asked and for the agent.';
 CREATE INDEX presentations_by_receiver ON proof.credential_presentations (disclosed_to_did, verified_at DESC);
+
+CREATE TABLE proof.usefulness_proofs (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    intent_id uuid NOT NULL,
+    agent_did text NOT NULL,
+    work_type text NOT NULL,
+    metrics jsonb NOT NULL,
+    attestations text[] NOT NULL DEFAULT '{}',
+    trace_id text NOT NULL,
+    usefulness_score numeric(5, 2) NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT usefulness_proofs_pkey PRIMARY KEY (id),
+    CONSTRAINT useful_work_proven_once UNIQUE (agent_did, trace_id),
+    CONSTRAINT useful_work_by_a_registered_agent FOREIGN KEY (agent_did) REFERENCES registry.agents (did) ON DELETE RESTRICT,
+    CONSTRAINT work_type_known CHECK (work_type IN ('compute', 'memory', 'routing', 'validation', 'learning')),
+    CONSTRAINT usefulness_score_within_100 CHECK (usefulness_score BETWEEN 0 AND 100),
+    CONSTRAINT work_metrics_are_few CHECK (jsonb_typeof(metrics) = 'object' AND length(metrics::text) <= 10000),
+    CONSTRAINT attestations_are_few CHECK (cardinality(attestations) <= 5),
+    CONSTRAINT trace_names_the_work CHECK (length(trace_id) BETWEEN 1 AND 200)
+);
+COMMENT ON TABLE proof.usefulness_proofs IS 'What agents say they did beyond what was paid, one row for each piece of work, scored once. Append only. Source: AINP proofs of useful work.';
+COMMENT ON COLUMN proof.usefulness_proofs.intent_id IS 'The intent that the work served; kept by the negotiation context.';
+COMMENT ON COLUMN proof.usefulness_proofs.work_type IS 'compute, memory, routing, validation or learning: says which metric is scored.';
+COMMENT ON COLUMN proof.usefulness_proofs.metrics IS 'What the agent measured itself: compute_ms, memory_bytes, routing_hops, validation_checks, learning_samples, and whatever else it wants to keep. The metric of the work type is scored.';
+COMMENT ON COLUMN proof.usefulness_proofs.attestations IS 'Credentials of the house over settled work of this agent, each presented for this proof and verified; empty: nothing but the agent''s word.';
+COMMENT ON COLUMN proof.usefulness_proofs.trace_id IS 'The agent''s own name for the work, under which it is proven once.';
+COMMENT ON COLUMN proof.usefulness_proofs.usefulness_score IS '0 to 100, by proof.usefulness_score when the row was written.';
+CREATE INDEX idx_usefulness_agent ON proof.usefulness_proofs (agent_did, created_at DESC);
+COMMENT ON INDEX proof.idx_usefulness_agent IS 'The history of an agent, newest first.';
+CREATE INDEX idx_usefulness_intent ON proof.usefulness_proofs (intent_id);
+COMMENT ON INDEX proof.idx_usefulness_intent IS 'Work that served an intent.';
+CREATE INDEX idx_usefulness_work_type ON proof.usefulness_proofs (work_type);
+COMMENT ON INDEX proof.idx_usefulness_work_type IS 'Work of one type.';
+CREATE INDEX idx_usefulness_score ON proof.usefulness_proofs (usefulness_score DESC);
+COMMENT ON INDEX proof.idx_usefulness_score IS 'The most useful work first.';
+CREATE INDEX idx_usefulness_trace ON proof.usefulness_proofs (trace_id);
+COMMENT ON INDEX proof.idx_usefulness_trace IS 'Work under one trace, whoever did it.';
+CREATE INDEX idx_usefulness_agent_score ON proof.usefulness_proofs (agent_did, usefulness_score DESC);
+COMMENT ON INDEX proof.idx_usefulness_agent_score IS 'The most useful work of an agent first.';
+CREATE INDEX idx_usefulness_metrics ON proof.usefulness_proofs USING gin (metrics);
+COMMENT ON INDEX proof.idx_usefulness_metrics IS 'Work with certain metrics.';

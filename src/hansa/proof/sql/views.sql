@@ -165,3 +165,11 @@ SELECT published.agent_did, published.score, published.update_trigger, published
   JOIN proof.reputation_policies AS rules ON rules.id = published.policy_id
  CROSS JOIN LATERAL proof.standing_on(rules, state, published.scored_on) AS standing;
 COMMENT ON VIEW proof.reputations IS 'Published reputations, each with the steps that lead to it.';
+
+-- The one place that says which proofs an average stands on.
+CREATE VIEW proof.recent_usefulness WITH (security_invoker) AS
+SELECT recent.agent_did, round(avg(recent.usefulness_score), 2) AS score, count(*) AS proofs
+  FROM proof.usefulness_proofs AS recent
+ WHERE recent.created_at > now() - interval '30 days'
+ GROUP BY recent.agent_did;
+COMMENT ON VIEW proof.recent_usefulness IS 'Plain mean of the proofs of each agent over the last 30 days; an agent without any is not listed and counts 0. Source: AINP.';
