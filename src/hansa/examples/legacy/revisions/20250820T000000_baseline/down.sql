@@ -1,0 +1,13 @@
+DROP TABLE "mcp_policy_tests";
+DROP TABLE "mcp_policies";
+DROP TABLE "approvals";
+DROP TABLE "loa_policies";
+DROP TABLE "blockchain_transactions";
+DROP TABLE "audit_logs";
+DROP TABLE "certifications";
+DROP TABLE "signals";
+DROP TABLE "role_trust_thresholds";
+DROP TABLE "role_agents";
+DROP TABLE "role_templates";
+DROP TABLE "organization_members";
+DROP TABLE "organizations";
