@@ -195,15 +195,16 @@ def spelling(parameter: Any) -> str:  # Any: typer's own click
 
 def settings() -> str:
     """What an operator can set by environment variables."""
+    from hansa.infra.backup.settings import BackupSettings
     from hansa.infra.settings import Settings
 
-    docs = field_docs(Settings)
-    written = annotations_of(Settings)
     rows: list[tuple[str, ...]] = []
-    for name, field in Settings.model_fields.items():
-        variable = str(field.validation_alias or f"HANSA_{name.upper()}")
-        default = "`~/.hansa`" if name == "home" else code(field.default)
-        rows.append((f"`{variable}`", f"`{plain(written[name])}`", default, docs[name]))
+    for kind, prefix in ((Settings, "HANSA_"), (BackupSettings, "HANSA_BACKUP_")):
+        docs, written = field_docs(kind), annotations_of(kind)
+        for name, field in kind.model_fields.items():
+            variable = str(field.validation_alias or f"{prefix}{name.upper()}")
+            default = "`~/.hansa`" if name == "home" else code(field.default)
+            rows.append((f"`{variable}`", f"`{plain(written[name])}`", default, docs[name]))
     lines = [
         "# Settings",
         "",

@@ -31,6 +31,7 @@ GROUPS = {
     "accounts": "hansa.identity.cli:app",
     "agents": "hansa.entry.commands:agents",
     "audit": "hansa.governance.cli:app",
+    "backup": "hansa.entry.backups:app",
     "credits": "hansa.credits.cli:app",
     "deal": "hansa.entry.commands:deal",
     "discovery": "hansa.discovery.cli:app",

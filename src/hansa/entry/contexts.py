@@ -26,6 +26,6 @@ def part(context: str, name: str) -> ModuleType:
 
 
 REACTIONS = [part(context, "reactions") for context in ORDER]
-JOBS = [part(context, "jobs") for context in ORDER]
+JOBS = [*(part(context, "jobs") for context in ORDER), import_module("hansa.infra.backup.ticks")]
 ROUTES = [part(context, "routes") for context in reversed(ORDER)]
 """High to low: /api/agents/search of discovery comes before /api/agents/{ref} of the registry."""

@@ -21,6 +21,8 @@ _DEFAULTS: Mapping[str, str] = MappingProxyType(
         # Standbys, base backups and incremental backups work without a restart.
         "wal_level": "replica",
         "summarize_wal": "on",
+        # A slot keeps the log for backups until it is archived; one that nobody reads any more must not fill the disk.
+        "max_slot_wal_keep_size": "4GB",
         # A statement whose client died is noticed within a second instead of running to its end.
         "client_connection_check_interval": "1000",
         "log_min_duration_statement": "1000",
