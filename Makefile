@@ -38,7 +38,7 @@ check: setup ## style, types, import contracts, SQL lint
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/squawk --config .squawk.toml src/hansa/migrations/*/up.sql
+	$(BIN)/python -m hansa.migrate lint --dir src/hansa/migrations --without-server
 
 soak: setup ## the long seeded campaigns: kills, races, random steps
 	$(BIN)/pytest -m soak -s

@@ -13,11 +13,22 @@ Every command is a function of a connection string and a folder that answers wit
 on the command line (`python -m hansa.migrate`). What is refused is a `Refusal` with a stable `code`.
 """
 
+from hansa.migrate.adoption import Adoption, baseline
+from hansa.migrate.catalog import Difference
 from hansa.migrate.commands import down, seed, up, verify
+from hansa.migrate.demands import backed_up, rehearsed
 from hansa.migrate.drafts import new
+from hansa.migrate.drift import Drift, diff, drift
 from hansa.migrate.errors import Refusal
-from hansa.migrate.options import Notice, NoticeKind, Options
+from hansa.migrate.expectations import accept_drift
+from hansa.migrate.hooks import Hook, hooks, run_hooks
+from hansa.migrate.lint import LintReport, lint
+from hansa.migrate.metrics import metrics
+from hansa.migrate.options import Notice, NoticeKind, Options, Pace
 from hansa.migrate.queries import plan, status
+from hansa.migrate.rehearsal import Certificate, rehearse
+from hansa.migrate.resetting import reset
+from hansa.migrate.resolving import cancel, resolve_applied, resolve_rolled_back
 from hansa.migrate.results import (
     Check,
     Plan,
@@ -32,10 +43,17 @@ from hansa.migrate.results import (
 )
 
 __all__ = [
+    "Adoption",
+    "Certificate",
     "Check",
+    "Difference",
+    "Drift",
+    "Hook",
+    "LintReport",
     "Notice",
     "NoticeKind",
     "Options",
+    "Pace",
     "Plan",
     "PlannedStep",
     "Problem",
@@ -46,9 +64,24 @@ __all__ = [
     "Status",
     "Step",
     "Verification",
+    "accept_drift",
+    "backed_up",
+    "baseline",
+    "cancel",
+    "diff",
     "down",
+    "drift",
+    "hooks",
+    "lint",
+    "metrics",
     "new",
     "plan",
+    "rehearse",
+    "rehearsed",
+    "reset",
+    "resolve_applied",
+    "resolve_rolled_back",
+    "run_hooks",
     "seed",
     "status",
     "up",

@@ -23,6 +23,19 @@ class EventKind(StrEnum):
     VERIFIED = "verified"
     SEEDED = "seeded"
     FAILED = "failed"
+    RESOLVED = "resolved"
+    """An operator said by hand what state an interrupted revision is in."""
+    BASELINED = "baselined"
+    """Taken as applied without running, because the catalog is what it would have made."""
+    SQUASHED = "squashed"
+    """Gone into a revision that does what several did."""
+    REHEARSED = "rehearsed"
+    CANCELLED = "cancelled"
+    """An online operation was asked to stop."""
+    ACCEPTED = "accepted"
+    """Drift was accepted: the live catalog is what is expected from now on."""
+    HOOKED = "hooked"
+    """Everything that was to follow an application is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +123,8 @@ def replay(events: Sequence[Event]) -> dict[str, str]:
     """Applied revisions and their checksums, as the events tell them."""
     state: dict[str, str] = {}
     for event in events:
-        if event.kind is EventKind.APPLIED:
+        if event.kind in (EventKind.APPLIED, EventKind.BASELINED):
             state[event.revision] = event.checksum
-        elif event.kind is EventKind.REVERTED:
+        elif event.kind in (EventKind.REVERTED, EventKind.SQUASHED):
             state.pop(event.revision, None)
     return state

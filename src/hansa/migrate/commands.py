@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from hansa.migrate.errors import (
     StatementFailed,
     UnknownRevision,
 )
+from hansa.migrate.expectations import expecting
 from hansa.migrate.graph import with_requirements
 from hansa.migrate.ledger import Ledger
+from hansa.migrate.online.errors import OperationFailed
 from hansa.migrate.options import Options
 from hansa.migrate.results import Check, Report, Step, Verification
 from hansa.migrate.revisions import Revision, load
@@ -33,25 +35,42 @@ from hansa.migrate.runner import (
     with_retries,
 )
 from hansa.migrate.session import Session, locked
-from hansa.migrate.state import pending, refuse_unsound
+from hansa.migrate.state import interrupted, pending, refuse_unsound
+from hansa.migrate.stepwise import run_stepwise
 from hansa.migrate.verification import checks_of
+
+Condition = Callable[[Session, Ledger, Sequence[Revision]], None]
+"""Refuses a run by raising: it is given the locked session, the ledger, and what is waiting to be applied."""
 
 ENVIRONMENT_VARIABLE = "HANSA_ENV"
 PRODUCTION = "production"
 
 
-def up(dsn: str, directory: Path, *, to: str | None = None, options: Options | None = None) -> Report:
-    """Apply what is pending, each revision in its own transaction with its ledger entry.
+def up(
+    dsn: str,
+    directory: Path,
+    *,
+    to: str | None = None,
+    conditions: Sequence[Condition] = (),
+    options: Options | None = None,
+) -> Report:
+    """Apply what is pending, each revision in its own transaction with its ledger entry, or online where it says so.
 
     `to` applies only that revision and what it requires. A failing revision leaves nothing behind, and those before
-    it stay applied. Raises EditedRevision, MissingRevision or BrokenChain before anything runs.
+    it stay applied; an online one goes on with the next call. Raises EditedRevision, MissingRevision, BrokenChain,
+    and what the conditions raise, before anything runs.
     """
     revisions = load(directory)
     chosen = with_requirements(revisions, _known(revisions, to).id) if to else revisions
     with _opened(dsn, revisions, options) as (session, state):
         waiting = pending(state, chosen)
         _refuse_half_way(state, waiting, "up")
-        return Report(steps=tuple(_run(session, revision, "up", state) for revision in waiting))
+        for condition in conditions:
+            condition(session, state, waiting)
+        if not waiting:
+            return Report(steps=())
+        with expecting(session):
+            return Report(steps=tuple(_run(session, revision, "up", state) for revision in waiting))
 
 
 def down(
@@ -73,14 +92,18 @@ def down(
     revisions = load(directory)
     with _opened(dsn, revisions, options) as (session, state):
         by_id = {revision.id: revision for revision in revisions}
-        chosen = [by_id[name] for name in _latest(state, to=to, steps=steps)]
+        begun = [revision.id for revision in interrupted(state, revisions)]
+        chosen = [by_id[name] for name in _latest(state, begun, to=to, steps=steps)]
         for revision in chosen:
-            _refuse_irreversible(revision)
+            _refuse_irreversible(revision, state)
         _refuse_half_way(state, chosen, "down")
-        if chosen and all(revision.transactional for revision in chosen):
-            with _failure_recorded(session, chosen):
-                return Report(steps=run_together(session, chosen, "down"))
-        return Report(steps=tuple(_run(session, revision, "down", state) for revision in chosen))
+        if not chosen:
+            return Report(steps=())
+        with expecting(session):
+            if all(revision.transactional and revision.id not in state.begun for revision in chosen):
+                with _failure_recorded(session, chosen):
+                    return Report(steps=run_together(session, chosen, "down"))
+            return Report(steps=tuple(_run(session, revision, "down", state) for revision in chosen))
 
 
 def seed(
@@ -137,6 +160,8 @@ def _opened(dsn: str, revisions: Sequence[Revision], options: Options | None) ->
 
 def _run(session: Session, revision: Revision, direction: str, state: Ledger) -> Step:
     with _failure_recorded(session, [revision]):
+        if revision.operations or revision.id in state.begun:
+            return run_stepwise(session, revision, direction)
         if revision.transactional:
             return run_together(session, [revision], direction)[0]
         return run_alone(session, revision, direction, state.progress.get(revision.id))
@@ -146,7 +171,7 @@ def _run(session: Session, revision: Revision, direction: str, state: Ledger) ->
 def _failure_recorded(session: Session, revisions: Sequence[Revision]) -> Generator[None]:
     try:
         yield
-    except StatementFailed as failure:
+    except (StatementFailed, OperationFailed) as failure:
         record_failure(session, next(revision for revision in revisions if revision.id == failure.revision), failure)
         raise
 
@@ -158,11 +183,14 @@ def _known(revisions: Sequence[Revision], name: str) -> Revision:
     raise UnknownRevision(f"there is no revision {name}")
 
 
-def _latest(state: Ledger, *, to: str | None, steps: int | None) -> tuple[str, ...]:
-    """What goes, last applied first. Every revision was applied after those it requires, so dependents come first."""
-    order = [row.id for row in reversed(state.applied)]
+def _latest(state: Ledger, begun: Sequence[str], *, to: str | None, steps: int | None) -> tuple[str, ...]:
+    """What goes, last applied first. Every revision was applied after those it requires, so dependents come first.
+
+    What began online and stopped half-way goes before everything else: it is the latest that happened.
+    """
+    order = [*reversed(begun), *(row.id for row in reversed(state.applied))]
     if to is not None:
-        if to not in order:
+        if to not in order or to in begun:
             raise NotApplied(f"{to} is not applied, so nothing can be reverted down to it")
         return tuple(order[: order.index(to)])
     if steps is None:
@@ -174,9 +202,14 @@ def _latest(state: Ledger, *, to: str | None, steps: int | None) -> tuple[str, .
     return tuple(order[:steps])
 
 
-def _refuse_irreversible(revision: Revision) -> None:
+def _refuse_irreversible(revision: Revision, state: Ledger) -> None:
     if revision.irreversible is not None:
         raise Irreversible(f"{revision.id} cannot be reverted: {revision.irreversible}")
+    if revision.operations and revision.id not in state.begun:
+        raise Irreversible(
+            f"{revision.id} counts as applied without having run here, so its operations know no way back; "
+            "undo it by hand, then say `resolve --rolled-back`"
+        )
 
 
 def _refuse_half_way(state: Ledger, chosen: Sequence[Revision], direction: str) -> None:
@@ -187,6 +220,8 @@ def _refuse_half_way(state: Ledger, chosen: Sequence[Revision], direction: str) 
                 f"{before.revision} stopped after statement {before.statements_done} of its {before.direction}.sql; "
                 f"finish that first with `{before.direction}`"
             )
+    for name in sorted(state.leaving if direction == "up" else ()):
+        raise InterruptedRevision(f"{name} stopped on its way back; finish that first with `down`")
     for revision in chosen:
         finished(script_of(revision, direction), state.progress.get(revision.id), revision.id)
 
@@ -197,7 +232,7 @@ def _applied(state: Ledger, revisions: Sequence[Revision]) -> tuple[Revision, ..
 
 
 def _is_seeded(state: Ledger, revision: Revision) -> bool:
-    last = state.last_event(revision.id, EventKind.APPLIED, EventKind.SEEDED)
+    last = state.last_event(revision.id, EventKind.APPLIED, EventKind.BASELINED, EventKind.SEEDED)
     return last is not None and last.kind is EventKind.SEEDED
 
 

@@ -15,7 +15,7 @@ from hansa.migrate.revisions import Revision
 from hansa.migrate.session import Connection, Session
 from hansa.migrate.splitter import split
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,10 @@ class Ledger:
     events: tuple[Event, ...]
     progress: Mapping[str, Progress]
     """By revision."""
+    begun: frozenset[str] = frozenset()
+    """Revisions whose online operations began, applied by now or not."""
+    leaving: frozenset[str] = frozenset()
+    """Those of them that are on their way back."""
 
     def last_event(self, revision: str, *kinds: EventKind) -> Event | None:
         """The latest event of a revision among these kinds."""
@@ -93,11 +97,20 @@ def read(connection: Connection) -> Ledger:
         SELECT revision, direction, statements_done, done_hash
         FROM mig.progress
     """)
+    begun: list[tuple[str, bool]] = []
+    if version > 1:
+        begun = connection.execute("""
+            SELECT revision, bool_or(direction = 'down')
+            FROM mig.operations
+            GROUP BY revision
+        """).fetchall()
     return Ledger(
         version=version,
         applied=tuple(applied),
         events=tuple(events),
         progress={row.revision: row for row in progress},
+        begun=frozenset(name for name, _ in begun),
+        leaving=frozenset(name for name, back in begun if back),
     )
 
 
@@ -121,9 +134,9 @@ def record(
     return n, at
 
 
-def enter(session: Session, revision: Revision, *, duration_ms: int) -> None:
-    """Record, in the current transaction, that a revision is applied."""
-    n, at = record(session, EventKind.APPLIED, revision.id, revision.checksum)
+def enter(session: Session, revision: Revision, *, duration_ms: int, kind: EventKind = EventKind.APPLIED) -> None:
+    """Record, in the current transaction, that a revision is applied, or counts as such."""
+    n, at = record(session, kind, revision.id, revision.checksum)
     session.connection.execute(
         """
         INSERT INTO mig.revisions (id, checksum, files, event, applied_at, duration_ms, applied_by)
@@ -136,9 +149,15 @@ def enter(session: Session, revision: Revision, *, duration_ms: int) -> None:
 
 def leave(session: Session, revision: Revision) -> None:
     """Record, in the current transaction, that a revision is reverted."""
-    record(session, EventKind.REVERTED, revision.id, revision.checksum)
-    session.connection.execute("DELETE FROM mig.revisions WHERE id = %s", [revision.id])
-    forget_progress(session, revision.id)
+    strike(session, revision.id, revision.checksum)
+
+
+def strike(session: Session, revision: str, checksum: str) -> None:
+    """Record, in the current transaction, that a revision is not applied any more, whether or not its folder exists."""
+    record(session, EventKind.REVERTED, revision, checksum)
+    session.connection.execute("DELETE FROM mig.revisions WHERE id = %s", [revision])
+    session.connection.execute("DELETE FROM mig.hook_outbox WHERE revision = %s AND finished_at IS NULL", [revision])
+    forget_progress(session, revision)
 
 
 def remember_progress(session: Session, progress: Progress) -> None:

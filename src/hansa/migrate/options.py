@@ -6,8 +6,12 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from hansa.migrate.errors import BadRequest
+
+if TYPE_CHECKING:
+    from hansa.migrate.observing import Observer
 
 
 class NoticeKind(StrEnum):
@@ -17,6 +21,8 @@ class NoticeKind(StrEnum):
     """Nothing moves until somebody else does."""
     WORKING = "working"
     """Which revision and statement is under way."""
+    PROGRESS = "progress"
+    """How far long work is; the notice counts `done` of `total`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +31,19 @@ class Notice:
 
     kind: NoticeKind
     message: str
+    done: int = 0
+    """Rows dealt with, of long work."""
+    total: int | None = None
+    """Estimate of all rows of long work; None when it is not known, and for everything else."""
+    per_s: float = 0.0
+    """Rows a second, of late."""
+
+    @property
+    def remaining_s(self) -> float | None:
+        """How long the rest will take at this rate; None when nobody can tell."""
+        if self.total is None or self.per_s <= 0:
+            return None
+        return max(0, self.total - self.done) / self.per_s
 
 
 def _unheard(_notice: Notice) -> None:
@@ -38,6 +57,30 @@ def current_actor() -> str:
     except (KeyError, OSError):  # a container may run under a user id without a name
         user = f"uid-{os.getuid()}"
     return f"{user}@{socket.gethostname()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How gently an online operation treats the traffic beside it."""
+
+    lock_timeout_s: float = 0.2
+    """How long a short transaction waits for a table: everybody else queues behind it meanwhile."""
+    lock_tries: int = 200
+    """How often it is tried; the pauses grow to `lock_pause_s_max`."""
+    lock_pause_s_max: float = 5.0
+    batch_s: float = 0.04
+    """How long one batch should take; its size adapts."""
+    batch_rows_max: int = 20_000
+    rest: float = 0.25
+    """Pause after a batch, as a share of the time it took."""
+    lag_bytes_max: int = 64 * 1024 * 1024
+    """Batches wait while a streaming replica is further behind than this."""
+
+    def __post_init__(self) -> None:
+        if min(self.lock_timeout_s, self.batch_s, self.lock_pause_s_max) <= 0 or self.rest < 0:
+            raise BadRequest("times must be positive, and the rest not negative")
+        if min(self.lock_tries, self.batch_rows_max, self.lag_bytes_max) < 1:
+            raise BadRequest("tries, rows and bytes must be at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +99,10 @@ class Options:
     """Who is recorded in the ledger."""
     notify: Callable[[Notice], None] = _unheard
     """Hears what the run waits for and works on."""
+    observer: "Observer | None" = None
+    """Watches every statement from the same session, as a rehearsal does."""
+    online: Pace = field(default_factory=Pace)
+    """How gently online operations treat the traffic beside them."""
 
     def __post_init__(self) -> None:
         if self.tries < 1 or self.lock_timeout_s <= 0 or self.backoff_s < 0:
@@ -66,3 +113,6 @@ class Options:
 
     def working(self, message: str) -> None:
         self.notify(Notice(kind=NoticeKind.WORKING, message=message))
+
+    def progress(self, message: str, *, done: int, total: int | None, per_s: float) -> None:
+        self.notify(Notice(kind=NoticeKind.PROGRESS, message=message, done=done, total=total, per_s=per_s))

@@ -7,9 +7,10 @@ from hansa.migrate import ledger
 from hansa.migrate.errors import UnknownRevision
 from hansa.migrate.graph import with_requirements
 from hansa.migrate.ledger import Ledger
+from hansa.migrate.locking.planned import on_existing
 from hansa.migrate.results import Plan, PlannedStep, Problem, RevisionStatus, State, Status
 from hansa.migrate.revisions import Revision, load
-from hansa.migrate.runner import finished
+from hansa.migrate.runner import finished, script_of
 from hansa.migrate.session import looking
 from hansa.migrate.state import edited_files, faults, pending, refuse_unsound
 
@@ -33,21 +34,25 @@ def plan(dsn: str, directory: Path, *, to: str | None = None) -> Plan:
         raise UnknownRevision(f"there is no revision {to}")
     with looking(dsn) as connection:
         state = ledger.read(connection)
-    refuse_unsound(state, revisions)
-    chosen = with_requirements(revisions, to) if to is not None else revisions
-    return Plan(steps=tuple(_planned(state, revision) for revision in pending(state, chosen)))
+        refuse_unsound(state, revisions)
+        waiting = pending(state, with_requirements(revisions, to) if to is not None else revisions)
+        locks = on_existing(connection, waiting, state)
+    return Plan(steps=tuple(_planned(state, revision, locks[revision.id]) for revision in waiting))
 
 
-def _planned(state: Ledger, revision: Revision) -> PlannedStep:
-    done = finished(revision.up, state.progress.get(revision.id), revision.id)
+def _planned(state: Ledger, revision: Revision, locks: tuple[str, ...]) -> PlannedStep:
+    script = script_of(revision, "up")
+    done = finished(script, state.progress.get(revision.id), revision.id)
     return PlannedStep(
         revision=revision.id,
         description=revision.description,
         requires=revision.requires,
         transactional=revision.transactional,
         irreversible=revision.irreversible is not None,
-        statements=len(revision.up.statements) - done,
+        statements=len(script.statements) - done,
+        operations=tuple(f"{operation.kind} {operation.target}" for operation in revision.operations),
         resumes_after=done,
+        locks=locks,
     )
 
 
@@ -56,6 +61,8 @@ def _row(state: Ledger, revision: Revision) -> RevisionStatus:
     progress = state.progress.get(revision.id)
     if applied is not None and applied.checksum != revision.checksum:
         kind, detail = State.EDITED, ", ".join(edited_files(applied, revision))
+    elif revision.id in (state.begun if applied is None else state.leaving):
+        kind, detail = State.INTERRUPTED, "its online operations are under way or stopped half-way"
     elif progress is not None:
         kind, detail = State.INTERRUPTED, f"{progress.direction}.sql stopped after statement {progress.statements_done}"
     else:

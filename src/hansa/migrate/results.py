@@ -56,6 +56,10 @@ class PlannedStep:
     statements: int
     """How many would run, without those finished before an interruption."""
     resumes_after: int
+    operations: tuple[str, ...] = ()
+    """Online operations that would run after the statements: kind and target."""
+    locks: tuple[str, ...] = ()
+    """The strongest lock that the statements take on each relation that exists, as `ACCESS EXCLUSIVE public.orders`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

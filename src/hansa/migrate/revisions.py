@@ -7,7 +7,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,14 @@ from hansa.migrate.errors import (
     UpMissing,
 )
 from hansa.migrate.graph import in_order
+from hansa.migrate.online.operation import Operation
+from hansa.migrate.online.specification import MAP, operations_of
 from hansa.migrate.splitter import Statement, split
 
 META = "meta.toml"
 SCRIPTS = ("up.sql", "down.sql", "verify.sql", "seed.sql")
+HOOKS = ("post.sql", "post.py")
+"""Run after the application has committed, until they succeed."""
 ID = re.compile(r"\d{8}T\d{6}_[A-Za-z0-9][A-Za-z0-9_-]*")
 VERIFY_WRITES = re.compile(r"\s*--\s*verify:\s*writes\s*(\n|$)")
 
@@ -50,12 +54,19 @@ class Revision:
     """False: each statement stands alone, as CREATE INDEX CONCURRENTLY must."""
     irreversible: str | None
     """Why there is no way back; None when down.sql is the way."""
-    up: Script
+    operations: tuple[Operation, ...]
+    """Online operations, run after up.sql in this order, and undone before down.sql in reverse."""
+    settings: Mapping[str, str]
+    """What is set for the time of the operations, for example who acts, where row-level security asks for it."""
+    up: Script | None
+    """None only beside operations."""
     down: Script | None
     verify: Script | None
     verify_writes: bool
     """Whether verify.sql needs to write; what it writes is rolled back."""
     seed: Script | None
+    hooks: tuple[str, ...]
+    """Files that run after the application."""
     files: Mapping[str, str]
     """sha256 of each file, in hexadecimal, after `normalised`."""
 
@@ -89,9 +100,10 @@ def _read(folder: Path) -> Revision:
     texts = _texts(folder)
     meta = _Meta.read(folder.name, texts)
     scripts = {name: _script(folder.name, name, texts[name]) for name in SCRIPTS if name in texts}
-    if "up.sql" not in scripts:
+    operations = operations_of(folder.name, meta.operations, texts.get(MAP))
+    if "up.sql" not in scripts and not operations:
         raise UpMissing(f"{folder.name} has no up.sql")
-    if "down.sql" not in scripts and meta.irreversible is None:
+    if "down.sql" not in scripts and "up.sql" in scripts and meta.irreversible is None:
         raise DownMissing(f'{folder.name} has no down.sql; write it, or say `irreversible = "why"` in meta.toml')
     if "down.sql" in scripts and meta.irreversible is not None:
         raise BadMeta(f"{folder.name}: meta.toml says irreversible, but there is a down.sql; drop one of them")
@@ -99,23 +111,26 @@ def _read(folder: Path) -> Revision:
         id=folder.name,
         description=meta.description,
         requires=meta.requires,
-        transactional=meta.transactional,
+        transactional=meta.transactional and not operations,
+        operations=operations,
+        settings=meta.settings,
         irreversible=meta.irreversible,
-        up=scripts["up.sql"],
+        up=scripts.get("up.sql"),
         down=scripts.get("down.sql"),
         verify=scripts.get("verify.sql"),
         verify_writes=bool(VERIFY_WRITES.match(texts.get("verify.sql", ""))),
         seed=scripts.get("seed.sql"),
+        hooks=tuple(name for name in HOOKS if name in texts),
         files={name: _sha256(text) for name, text in texts.items()},
     )
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    known = {META, *SCRIPTS}
+    known = {META, *SCRIPTS, *HOOKS}
     strangers = sorted(path.name for path in folder.iterdir() if path.suffix == ".sql" and path.name not in known)
     if strangers:
         raise UnknownFile(f"{folder.name}: {strangers[0]} would never run; the scripts are {', '.join(SCRIPTS)}")
-    return {name: _text(folder / name) for name in (META, *SCRIPTS) if (folder / name).is_file()}
+    return {name: _text(folder / name) for name in (META, MAP, *SCRIPTS, *HOOKS) if (folder / name).is_file()}
 
 
 def _text(path: Path) -> str:
@@ -141,6 +156,8 @@ class _Meta:
     requires: tuple[str, ...] = ()
     transactional: bool = True
     irreversible: str | None = None
+    operations: tuple[Mapping[str, object], ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def read(cls, revision: str, texts: Mapping[str, str]) -> "_Meta":
@@ -150,7 +167,8 @@ class _Meta:
             entries = tomllib.loads(texts[META])
         except tomllib.TOMLDecodeError as error:
             raise BadMeta(f"{revision}/{META}: {error}") from error
-        return cls(**{key: _entry(revision, key, value) for key, value in entries.items()})
+        renamed = {"operation": "operations"}
+        return cls(**{renamed.get(key, key): _entry(revision, key, value) for key, value in entries.items()})
 
 
 def _entry(revision: str, key: str, value: object) -> Any:  # of the type of the field it is for
@@ -163,7 +181,11 @@ def _entry(revision: str, key: str, value: object) -> Any:  # of the type of the
             return value
         case "requires", list() if all(isinstance(item, str) for item in value):
             return tuple(dict.fromkeys(value))
-        case "description" | "irreversible" | "transactional" | "requires", _:
+        case "operation", list() if value and all(isinstance(item, dict) for item in value):
+            return tuple(value)
+        case "settings", dict() if all(isinstance(item, str) for item in value.values()):
+            return value
+        case "description" | "irreversible" | "transactional" | "requires" | "operation" | "settings", _:
             raise BadMeta(f"{revision}/{META}: {key} = {value!r} is not of the right kind")
         case _:
             raise BadMeta(f"{revision}/{META}: {key} is not an entry the engine knows")

@@ -14,7 +14,9 @@ from psycopg import sql
 from hansa.migrate import ledger
 from hansa.migrate.chain import EventKind
 from hansa.migrate.errors import LockTimeout, ProgressMismatch, Refusal, StatementFailed
+from hansa.migrate.hooks import want as want_hooks
 from hansa.migrate.ledger import Progress
+from hansa.migrate.observing import Place
 from hansa.migrate.results import Step
 from hansa.migrate.revisions import Revision, Script
 from hansa.migrate.session import Session
@@ -105,9 +107,8 @@ def with_retries(session: Session, attempt: Callable[[], T]) -> T:
 
 
 def script_of(revision: Revision, direction: str) -> Script:
-    script = revision.up if direction == "up" else revision.down
-    assert script is not None
-    return script
+    """The script of a direction; empty for a revision whose operations say it all."""
+    return (revision.up if direction == "up" else revision.down) or Script(name=f"{direction}.sql", statements=())
 
 
 def finished(script: Script, before: Progress | None, revision: str) -> int:
@@ -123,7 +124,7 @@ def finished(script: Script, before: Progress | None, revision: str) -> int:
     return done
 
 
-def record_failure(session: Session, revision: Revision, failure: StatementFailed) -> None:
+def record_failure(session: Session, revision: Revision, failure: Refusal) -> None:
     """Note a failure in the event log, if the server still listens: the failure itself matters more."""
     with suppress(psycopg.Error, Refusal), session.connection.transaction():
         session.guard()
@@ -134,10 +135,19 @@ def execute(
     session: Session, revision: Revision, script: Script, statement: Statement
 ) -> psycopg.Cursor[tuple[object, ...]]:
     """Send one statement as it stands: without parameters, so a percent sign is only a percent sign."""
+    observer = session.options.observer
+    place = Place(
+        revision=revision.id, script=script.name, number=statement.number, line=statement.line, text=statement.text
+    )
     try:
-        return session.connection.execute(statement.text.encode())
+        if observer is None:
+            return session.connection.execute(statement.text.encode())
+        observer.before(session.connection, place)
+        cursor = session.connection.execute(statement.text.encode())
+        observer.after(session.connection, place, cursor.rowcount)
     except psycopg.Error as error:
         raise failed(revision, script, statement, error) from error
+    return cursor
 
 
 def failed(revision: Revision, script: Script, statement: Statement, error: psycopg.Error) -> StatementFailed:
@@ -217,6 +227,7 @@ def _drop_invalid_index(session: Session, statement: Statement) -> None:
 def _enter(session: Session, revision: Revision, direction: str, duration_ms: int) -> None:
     if direction == "up":
         ledger.enter(session, revision, duration_ms=duration_ms)
+        want_hooks(session, revision)
     else:
         ledger.leave(session, revision)
 

@@ -38,3 +38,9 @@ def pending(ledger: Ledger, revisions: Sequence[Revision]) -> tuple[Revision, ..
     """What is not applied, in the order of the folder."""
     applied = {row.id for row in ledger.applied}
     return tuple(revision for revision in revisions if revision.id not in applied)
+
+
+def interrupted(ledger: Ledger, revisions: Sequence[Revision]) -> tuple[Revision, ...]:
+    """Revisions whose online operations began and that are not applied, in the order of the folder."""
+    applied = {row.id for row in ledger.applied}
+    return tuple(revision for revision in revisions if revision.id in ledger.begun - applied)

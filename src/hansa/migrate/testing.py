@@ -4,7 +4,9 @@ The template's name holds a digest of all revisions, so editing one makes a new 
 """
 
 import hashlib
+import os
 import re
+import secrets
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from hansa.migrate.commands import up
-from hansa.migrate.errors import BadRequest
+from hansa.migrate.errors import BadRequest, DatabaseProblem
 from hansa.migrate.ledger import VERSION
 from hansa.migrate.revisions import Revision, load
 from hansa.migrate.session import Connection, connect
@@ -52,6 +54,27 @@ def clone(server_dsn: str, template: str, name: str) -> str:
             )
         )
     return make_conninfo(server_dsn, dbname=name)
+
+
+@contextmanager
+def scratch(server_dsn: str, prefix: str) -> Generator[str]:
+    """An empty database, dropped at the end; its connection string.
+
+    Raises DatabaseProblem when this user may not make databases.
+    """
+    name = _fitting(f"{prefix}_{os.getpid()}_{secrets.token_hex(4)}")
+    with connect(server_dsn) as server:
+        try:
+            server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        except pg.InsufficientPrivilege as error:
+            raise DatabaseProblem(
+                "an empty database is needed for a moment, and this user may not make one; "
+                "name a server where it may (--scratch)"
+            ) from error
+    try:
+        yield make_conninfo(server_dsn, dbname=name)
+    finally:
+        drop(server_dsn, name)
 
 
 def drop(server_dsn: str, name: str) -> None:
