@@ -45,6 +45,7 @@ AUTOPAY = "20261120T007000_autopay"
 NEGOTIATION, MARKET = "20261120T008000_negotiation", "20261120T009000_market"
 DISCOVERY = "20261120T010000_discovery"
 USEFULNESS = "20261121T004000_usefulness"
+TYPES = "20261121T005000_governance_types"
 
 SYSTEMS = (
     System(
@@ -149,16 +150,16 @@ SYSTEMS = (
             here("approvals", "governance.approvals"),
             here("mcp_policies", "governance.mcp_policies"),
             here("mcp_policy_tests", "governance.mcp_policy_tests"),
-            later("trust_histories", "governance.trust_histories"),
-            later("BlockchainTxStatus", "governance.blockchain_tx_status", kind="enum"),
-            later("BlockchainTxType", "governance.blockchain_tx_type", kind="enum"),
-            later("RoleAgentStatus", "governance.role_agent_status", kind="enum"),
-            later("ArtifactType", "governance.artifact_type", kind="enum"),
-            later("ApprovalFacet", "governance.approval_facet", kind="enum"),
-            later("ApprovalDecision", "governance.approval_decision", kind="enum"),
-            later("PolicyStatus", "governance.policy_status", kind="enum"),
+            here("trust_histories", "governance.trust_histories"),
+            here("BlockchainTxStatus", "governance.blockchain_tx_status", kind="enum"),
+            here("BlockchainTxType", "governance.blockchain_tx_type", kind="enum"),
+            here("RoleAgentStatus", "governance.role_agent_status", kind="enum"),
+            here("ArtifactType", "governance.artifact_type", kind="enum"),
+            here("ApprovalFacet", "governance.approval_facet", kind="enum"),
+            here("ApprovalDecision", "governance.approval_decision", kind="enum"),
+            here("PolicyStatus", "governance.policy_status", kind="enum"),
             here("Current Database State", GOVERNANCE, kind="migration", note="twelve tables, states as text"),
-            later("Target Schema Improvements", kind="migration", note="enums and columns will come by a migration"),
+            here("Target Schema Improvements", TYPES, kind="migration", note="phase 1 of 4; the three after it convert, constrain and use"),
         ),
     ),
     System(

@@ -1,8 +1,14 @@
-"""The starting shape of role-agent governance: exactly these columns, before any of the planned improvements."""
+"""The shape of role-agent governance: exactly these columns at the start, and these after the plan's four phases."""
 
+import psycopg
 import pytest
 
+from hansa import migrate
 from hansa.infra.db import Query
+from hansa.migrate import testing
+from hansa.migrations import DIRECTORY
+
+START = "20261120T005000_governance"
 
 STARTING_COLUMNS = {
     "organizations": {
@@ -150,6 +156,34 @@ STARTING_COLUMNS = {
     },
 }
 
+INSTANT = "timestamp with time zone"
+IMPROVED = {
+    "organizations": {"compliance_tags": "jsonb"},
+    "role_templates": {},
+    "role_agents": {"status": "governance.role_agent_status", "assigned_to_user_id": "text", "updated_at": INSTANT},
+    "role_trust_thresholds": {"min_loa_level": "integer"},
+    "signals": {"confidence": "double precision", "source_type": "text", "updated_at": INSTANT},
+    "certifications": {"verification_method": "text"},
+    "audit_logs": {"organization_id": "text", "role_agent_id": "text"},
+    "blockchain_transactions": {
+        "status": "governance.blockchain_tx_status",
+        "transaction_type": "governance.blockchain_tx_type",
+    },
+    "loa_policies": {
+        "artifact_type": "governance.artifact_type",
+        "required_facets": "governance.approval_facet[]",
+        "updated_at": INSTANT,
+    },
+    "approvals": {
+        "artifact_type": "governance.artifact_type",
+        "facet": "governance.approval_facet",
+        "decision": "governance.approval_decision",
+    },
+    "mcp_policies": {"status": "governance.policy_status"},
+    "mcp_policy_tests": {},
+}
+"""What the plan adds or changes, column by column."""
+
 COLUMNS = Query(
     dict,
     """
@@ -195,21 +229,28 @@ TENANT_TABLES_OPEN = Query(
     """,
 )
 
-ENUM_COLUMNS = Query(
-    str,
-    """
-    SELECT column_.attrelid::regclass || '.' || column_.attname
-      FROM pg_attribute AS column_
-      JOIN pg_type AS type ON type.oid = column_.atttypid
-     WHERE column_.attrelid::regclass::text = ANY (%(tables)s)
-       AND type.typtype = 'e'
-    """,
-)
+
+@pytest.fixture(scope="module")
+def start(server_dsn):
+    """A database as it stands before the plan."""
+    with testing.scratch(server_dsn, "governance_start") as dsn:
+        migrate.up(dsn, DIRECTORY, to=START)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            yield connection
 
 
 @pytest.mark.parametrize("table", STARTING_COLUMNS)
-def test_each_of_the_twelve_tables_has_exactly_its_starting_columns(tx, table):
+def test_each_of_the_twelve_tables_starts_with_exactly_its_columns(start, table):
     expected = STARTING_COLUMNS[table]
+
+    (columns,) = start.execute(COLUMNS.text, {"table": table}).fetchone()
+
+    assert columns == expected
+
+
+@pytest.mark.parametrize("table", STARTING_COLUMNS)
+def test_the_plan_changes_exactly_what_it_names(tx, table):
+    expected = STARTING_COLUMNS[table] | IMPROVED[table]
 
     columns = tx.one(COLUMNS, table=table)
 
@@ -225,26 +266,38 @@ def test_a_new_row_is_named_by_a_uuidv7_as_text(tx, table):
     assert default == wanted
 
 
-def test_no_column_of_the_twelve_is_an_enum(tx):
-    tables = [f"governance.{table}" for table in STARTING_COLUMNS]
-
-    enums = tx.all(ENUM_COLUMNS, tables=tables)
-
-    assert enums == []
-
-
-def test_the_keys_that_the_plan_adds_are_not_there_yet(tx):
+def test_the_keys_of_the_plan_are_there(tx):
     planned = ["audit_logs", "approvals", "mcp_policies", "mcp_policy_tests"]
 
     keys = {table: tx.all(KEYS, table=table) for table in planned}
 
-    organization = ["FOREIGN KEY (organization_id) REFERENCES governance.organizations(id)"]
+    organization = "FOREIGN KEY (organization_id) REFERENCES governance.organizations(id)"
     assert keys == {
-        "audit_logs": [],
-        "approvals": organization,
-        "mcp_policies": organization,
-        "mcp_policy_tests": [],
+        "audit_logs": [
+            f"{organization} ON UPDATE CASCADE ON DELETE SET NULL",
+            "FOREIGN KEY (role_agent_id) REFERENCES governance.role_agents(id) ON UPDATE CASCADE ON DELETE SET NULL",
+        ],
+        "approvals": [organization, "UNIQUE (artifact_id, artifact_type, reviewer_id, facet)"],
+        "mcp_policies": [organization, "UNIQUE (organization_id, name, version)"],
+        "mcp_policy_tests": [
+            "FOREIGN KEY (policy_id) REFERENCES governance.mcp_policies(id) ON UPDATE CASCADE ON DELETE CASCADE"
+        ],
     }
+
+
+def test_an_audit_row_outlives_its_organization_and_changes_nothing_else(db, owner):
+    owner.execute("SELECT set_config('hansa.actor_kind', 'system', false)")
+    owner.execute("INSERT INTO governance.organizations (id, name, domain) VALUES ('acme', 'Acme', 'acme.example')")
+    owner.execute(
+        """SELECT governance.record('organization.closed', 'organization', 'acme', '{"organization_id": "acme"}')"""
+    )
+
+    owner.execute("DELETE FROM governance.organizations WHERE id = 'acme'")
+
+    row = owner.execute(
+        "SELECT organization_id, metadata ->> 'organization_id', action FROM governance.audit_logs WHERE entity_id = 'acme'"
+    ).fetchone()
+    assert row == (None, "acme", "organization.closed")
 
 
 def test_row_security_is_forced_on_every_table_with_something_to_hide(tx):

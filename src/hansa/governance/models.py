@@ -59,6 +59,54 @@ class RoleAgentStatus(StrEnum):
     RETIRED = "retired"
 
 
+class BlockchainTxStatus(StrEnum):
+    """What became of a transaction on chain."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+
+
+class BlockchainTxType(StrEnum):
+    """What a transaction on chain is for."""
+
+    NFT_MINT = "NFT_MINT"
+    TRANSFER = "TRANSFER"
+    OTHER = "OTHER"
+
+
+class ArtifactType(StrEnum):
+    """What can be approved."""
+
+    ROLE_AGENT = "RoleAgent"
+    MCP = "MCP"
+    """A policy of the tool gateway."""
+
+
+class ApprovalFacet(StrEnum):
+    """Point of view of an approval."""
+
+    SECURITY = "security"
+    COMPLIANCE = "compliance"
+    POLICY = "policy"
+    RISK = "risk"
+
+
+class ApprovalDecision(StrEnum):
+    """What a reviewer says."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class PolicyStatus(StrEnum):
+    """Life of a policy version."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+
+
 class Outcome(StrEnum):
     """What the hire gate says."""
 

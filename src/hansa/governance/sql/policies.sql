@@ -19,6 +19,7 @@ ALTER TABLE governance.role_templates ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL
 ALTER TABLE governance.role_agents ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE governance.role_acceptances ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE governance.role_trust_thresholds ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE governance.trust_histories ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE governance.signals ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE governance.certifications ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE governance.blockchain_transactions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -41,6 +42,8 @@ CREATE POLICY role_agents_of_the_house ON governance.role_agents
 CREATE POLICY role_acceptances_of_the_house ON governance.role_acceptances
     USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
 CREATE POLICY role_trust_thresholds_of_the_house ON governance.role_trust_thresholds
+    USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
+CREATE POLICY trust_histories_of_the_house ON governance.trust_histories
     USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
 CREATE POLICY signals_of_the_house ON governance.signals
     USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
@@ -111,6 +114,8 @@ CREATE POLICY thresholds_changed_by_operators ON governance.role_trust_threshold
     USING (organization_id IN (SELECT held.organization_id FROM governance.actor_roles AS held
                                 WHERE held.role = 'operator'));
 
+CREATE POLICY trust_histories_of_members ON governance.trust_histories FOR SELECT
+    USING (role_agent_id IN (SELECT agent.id FROM governance.role_agents AS agent));
 CREATE POLICY signals_of_members ON governance.signals FOR SELECT
     USING (role_agent_id IN (SELECT agent.id FROM governance.role_agents AS agent));
 CREATE POLICY certifications_of_members ON governance.certifications FOR SELECT

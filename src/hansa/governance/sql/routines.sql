@@ -97,6 +97,7 @@ LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     v_status text;
+    v_wanted governance.role_agents.status%TYPE := p_status;
 BEGIN
     SELECT status INTO v_status FROM governance.role_agents WHERE id = p_role_agent FOR NO KEY UPDATE;
     IF v_status IS NULL THEN
@@ -106,7 +107,7 @@ BEGIN
         RAISE EXCEPTION 'role agent % is retired', p_role_agent
             USING ERRCODE = 'check_violation', CONSTRAINT = 'retired_role_agents_stay_retired';
     END IF;
-    UPDATE governance.role_agents SET status = p_status WHERE id = p_role_agent;
+    UPDATE governance.role_agents SET status = v_wanted WHERE id = p_role_agent;
 END
 $$;
 COMMENT ON FUNCTION governance.set_role_agent_status IS 'Change what a role agent may do; a retired one stays retired.';
@@ -141,7 +142,7 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH accepted AS (
-        SELECT agent.id, agent.organization_id, agent.assigned_to_did AS did, agent.status
+        SELECT agent.id, agent.organization_id, agent.assigned_to_did AS did, agent.status::text AS status
           FROM governance.role_agents AS agent
           JOIN governance.role_acceptances AS acceptance
             ON acceptance.role_agent_id = agent.id
@@ -174,7 +175,7 @@ BEGIN
          ORDER BY accepted.id
          LIMIT 1
     ), seller_stopped AS (
-        SELECT agent.id, agent.status
+        SELECT agent.id, agent.status::text AS status
           FROM governance.role_agents AS agent
          WHERE agent.assigned_to_did = p_seller
            AND agent.status <> 'active'
@@ -229,12 +230,23 @@ LANGUAGE plpgsql SET search_path = ''
 AS $$
 DECLARE
     v_id text := uuidv7()::text;
+    v_kind text := governance.enter_house();
+    v_organization text;
+    v_role_agent text;
 BEGIN
-    INSERT INTO governance.audit_logs (id, action, entity, entity_id, user_id, metadata)
+    SELECT organization.id INTO v_organization
+      FROM governance.organizations AS organization
+     WHERE organization.id = p_metadata ->> 'organization_id';
+    SELECT agent.id INTO v_role_agent
+      FROM governance.role_agents AS agent
+     WHERE agent.id = p_metadata ->> 'role_agent_id';
+    PERFORM governance.leave_house(v_kind);
+    INSERT INTO governance.audit_logs (id, action, entity, entity_id, user_id, metadata, organization_id, role_agent_id)
     VALUES (v_id, p_action, p_entity, p_entity_id,
             coalesce(nullif(current_setting('hansa.actor', true), ''), nullif(current_setting('hansa.user', true), '')),
             p_metadata || jsonb_build_object('actor_kind', current_setting('hansa.actor_kind', true),
-                                             'trace', current_setting('hansa.trace', true)));
+                                             'trace', current_setting('hansa.trace', true)),
+            v_organization, v_role_agent);
     RETURN v_id;
 END
 $$;
@@ -392,8 +404,32 @@ END
 $$;
 COMMENT ON FUNCTION governance.refuse_change IS 'Keeps audit rows, seals and decisions as they were written.';
 
+-- An audit row loses its organization or role agent when they go; nothing else about it may change.
+CREATE FUNCTION governance.refuse_audit_change()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_bereft governance.audit_logs := OLD;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF NEW.organization_id IS NULL THEN
+            v_bereft.organization_id := NULL;
+        END IF;
+        IF NEW.role_agent_id IS NULL THEN
+            v_bereft.role_agent_id := NULL;
+        END IF;
+        IF NEW IS DISTINCT FROM OLD AND NEW IS NOT DISTINCT FROM v_bereft THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'rows of %.% stay as they were written', TG_TABLE_SCHEMA, TG_TABLE_NAME
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'governance_evidence_is_append_only';
+END
+$$;
+COMMENT ON FUNCTION governance.refuse_audit_change IS 'Keeps audit rows as they were written, but for references to what is gone.';
 CREATE TRIGGER audit_rows_append_only BEFORE UPDATE OR DELETE ON governance.audit_logs
-    FOR EACH ROW EXECUTE FUNCTION governance.refuse_change();
+    FOR EACH ROW EXECUTE FUNCTION governance.refuse_audit_change();
 CREATE TRIGGER audit_rows_not_emptied BEFORE TRUNCATE ON governance.audit_logs
     FOR EACH STATEMENT EXECUTE FUNCTION governance.refuse_change();
 CREATE TRIGGER audit_seals_append_only BEFORE UPDATE OR DELETE ON governance.audit_seals
@@ -419,4 +455,10 @@ COMMENT ON FUNCTION governance.touch IS 'Keeps updated_at true.';
 CREATE TRIGGER organizations_touched BEFORE UPDATE ON governance.organizations
     FOR EACH ROW EXECUTE FUNCTION governance.touch();
 CREATE TRIGGER thresholds_touched BEFORE UPDATE ON governance.role_trust_thresholds
+    FOR EACH ROW EXECUTE FUNCTION governance.touch();
+CREATE TRIGGER role_agents_touched BEFORE UPDATE ON governance.role_agents
+    FOR EACH ROW EXECUTE FUNCTION governance.touch();
+CREATE TRIGGER signals_touched BEFORE UPDATE ON governance.signals
+    FOR EACH ROW EXECUTE FUNCTION governance.touch();
+CREATE TRIGGER loa_policies_touched BEFORE UPDATE ON governance.loa_policies
     FOR EACH ROW EXECUTE FUNCTION governance.touch();

@@ -2,9 +2,22 @@ CREATE SCHEMA governance;
 COMMENT ON SCHEMA governance IS 'Organizations, their role agents and rules, the hire gate with its decisions, and the audit trail that proves itself.';
 
 CREATE TYPE governance.member_role AS ENUM ('operator', 'arbiter', 'moderator', 'compliance_officer', 'reviewer');
+CREATE TYPE governance.blockchain_tx_status AS ENUM ('pending', 'confirmed', 'failed');
+COMMENT ON TYPE governance.blockchain_tx_status IS 'What became of a transaction on chain.';
+CREATE TYPE governance.blockchain_tx_type AS ENUM ('NFT_MINT', 'TRANSFER', 'OTHER');
+COMMENT ON TYPE governance.blockchain_tx_type IS 'What a transaction on chain is for.';
+CREATE TYPE governance.role_agent_status AS ENUM ('active', 'inactive', 'suspended', 'retired');
+COMMENT ON TYPE governance.role_agent_status IS 'Standing of a role agent; only active may act.';
+CREATE TYPE governance.artifact_type AS ENUM ('RoleAgent', 'MCP');
+COMMENT ON TYPE governance.artifact_type IS 'What can be approved: a role agent, or a policy of the tool gateway.';
+CREATE TYPE governance.approval_facet AS ENUM ('security', 'compliance', 'policy', 'risk');
+COMMENT ON TYPE governance.approval_facet IS 'Point of view of an approval.';
+CREATE TYPE governance.approval_decision AS ENUM ('approve', 'reject');
+COMMENT ON TYPE governance.approval_decision IS 'What a reviewer says.';
+CREATE TYPE governance.policy_status AS ENUM ('draft', 'active', 'archived');
+COMMENT ON TYPE governance.policy_status IS 'Life of a policy version.';
 
--- The twelve tables of role-agent governance, as they stand before its improvements: states are plain text, and rows
--- of older systems keep their own text ids.
+-- The improved schema of role-agent governance. Rows of older systems keep their own text ids.
 
 CREATE TABLE governance.organizations (
     id text NOT NULL DEFAULT uuidv7()::text,
@@ -13,12 +26,14 @@ CREATE TABLE governance.organizations (
     domain text NOT NULL,
     is_active boolean NOT NULL DEFAULT true,
     onboarding_complete boolean NOT NULL DEFAULT false,
+    compliance_tags jsonb,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT organizations_pkey PRIMARY KEY (id),
     CONSTRAINT one_organization_per_domain UNIQUE (domain)
 );
 COMMENT ON TABLE governance.organizations IS 'Tenants: each has members, role agents and rules of its own. Source: role-agent governance.';
+COMMENT ON COLUMN governance.organizations.compliance_tags IS 'JSON array of frameworks the organization answers to, e.g. SOC2, GDPR.';
 COMMENT ON COLUMN governance.organizations.domain IS 'Domain name under which the organization is known; claimed by its founder.';
 COMMENT ON COLUMN governance.organizations.is_active IS 'False: whoever acts for the organization can hire nobody.';
 COMMENT ON COLUMN governance.organizations.onboarding_complete IS 'True once the organization has named its first role agent.';
@@ -59,12 +74,13 @@ CREATE TABLE governance.role_agents (
     blockchain_address text,
     soulbound_token_id text,
     blockchain_network text,
-    status text NOT NULL DEFAULT 'active',
+    status governance.role_agent_status NOT NULL DEFAULT 'active',
     level integer NOT NULL DEFAULT 1,
     organization_id text NOT NULL,
     role_template_id text NOT NULL,
     assigned_to_did text NOT NULL,
     assigned_to text,
+    assigned_to_user_id text,
     is_eligible_for_mint boolean NOT NULL DEFAULT false,
     last_trust_check timestamptz,
     trust_score double precision,
@@ -73,6 +89,7 @@ CREATE TABLE governance.role_agents (
     ans_registration_error text,
     ans_verification_url text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT role_agents_pkey PRIMARY KEY (id),
     CONSTRAINT role_agent_of_an_organization FOREIGN KEY (organization_id) REFERENCES governance.organizations (id),
     CONSTRAINT role_agent_plays_a_role FOREIGN KEY (role_template_id) REFERENCES governance.role_templates (id),
@@ -80,7 +97,8 @@ CREATE TABLE governance.role_agents (
     CONSTRAINT role_agent_score_on_the_scale CHECK (trust_score BETWEEN 0 AND 1000)
 );
 COMMENT ON TABLE governance.role_agents IS 'Agents in the service of an organization: who plays which role, and with what standing.';
-COMMENT ON COLUMN governance.role_agents.status IS 'active, inactive, suspended or retired; only active may act. Text, because rows of older systems say more.';
+COMMENT ON COLUMN governance.role_agents.assigned_to_user_id IS 'Account of the person behind the role, when there is one.';
+COMMENT ON COLUMN governance.role_agents.status IS 'active, inactive, suspended or retired; only active may act.';
 COMMENT ON COLUMN governance.role_agents.level IS 'Level of assurance, 1 to 5, from the trust score at 250, 500, 750 and 900.';
 COMMENT ON COLUMN governance.role_agents.assigned_to_did IS 'DID of the agent that plays the role; the role binds it once it has accepted.';
 COMMENT ON COLUMN governance.role_agents.assigned_to IS 'Whoever plays the role, in the words of the organization.';
@@ -88,7 +106,8 @@ COMMENT ON COLUMN governance.role_agents.trust_score IS 'Trust of the agent on t
 COMMENT ON COLUMN governance.role_agents.is_eligible_for_mint IS 'Trusted enough for a role badge: a score of 750 or more.';
 COMMENT ON COLUMN governance.role_agents.soulbound_token_id IS 'Address of the role badge on chain; NULL: not minted.';
 COMMENT ON COLUMN governance.role_agents.ans_identifier IS 'Name of the role agent in the agent name service.';
-CREATE INDEX idx_role_agents_assigned ON governance.role_agents (assigned_to_did);
+CREATE INDEX idx_role_agents_assigned_did ON governance.role_agents (assigned_to_did);
+CREATE INDEX idx_role_agents_assigned_user ON governance.role_agents (assigned_to_user_id);
 CREATE INDEX idx_role_agents_blockchain ON governance.role_agents (blockchain_address);
 CREATE INDEX idx_role_agents_eligible ON governance.role_agents (is_eligible_for_mint);
 CREATE INDEX idx_role_agents_org ON governance.role_agents (organization_id);
@@ -102,6 +121,7 @@ CREATE TABLE governance.role_trust_thresholds (
     id text NOT NULL DEFAULT uuidv7()::text,
     role_title text NOT NULL,
     min_trust_score double precision NOT NULL,
+    min_loa_level integer,
     is_active boolean NOT NULL DEFAULT true,
     organization_id text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -109,12 +129,29 @@ CREATE TABLE governance.role_trust_thresholds (
     CONSTRAINT role_trust_thresholds_pkey PRIMARY KEY (id),
     CONSTRAINT threshold_of_an_organization FOREIGN KEY (organization_id) REFERENCES governance.organizations (id),
     CONSTRAINT one_threshold_per_role_title UNIQUE (organization_id, role_title),
+    CONSTRAINT threshold_level_is_1_to_5 CHECK (min_loa_level BETWEEN 1 AND 5),
     CONSTRAINT threshold_on_the_scale CHECK (min_trust_score BETWEEN 0 AND 1000)
 );
 COMMENT ON TABLE governance.role_trust_thresholds IS 'Least trust that an organization demands of whoever plays a role for it; `supplier` is whom it hires.';
+COMMENT ON COLUMN governance.role_trust_thresholds.min_loa_level IS 'Least level of assurance, 1 to 5; NULL: any.';
 COMMENT ON COLUMN governance.role_trust_thresholds.min_trust_score IS 'On the scale 0 to 1000.';
 CREATE INDEX idx_role_threshold_org ON governance.role_trust_thresholds (organization_id);
 
+CREATE TABLE governance.trust_histories (
+    id text NOT NULL DEFAULT uuidv7()::text,
+    role_agent_id text NOT NULL,
+    trust_score double precision NOT NULL,
+    computed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    metadata jsonb,
+    CONSTRAINT trust_histories_pkey PRIMARY KEY (id),
+    CONSTRAINT trust_history_of_a_role_agent FOREIGN KEY (role_agent_id) REFERENCES governance.role_agents (id),
+    CONSTRAINT trust_history_on_the_scale CHECK (trust_score BETWEEN 0 AND 1000)
+);
+COMMENT ON TABLE governance.trust_histories IS 'How the trust score of each role agent developed.';
+COMMENT ON COLUMN governance.trust_histories.trust_score IS 'On the scale 0 to 1000, as of computed_at.';
+COMMENT ON COLUMN governance.trust_histories.metadata IS 'What it was computed from.';
+CREATE INDEX idx_trust_histories_role_agent ON governance.trust_histories (role_agent_id);
+CREATE INDEX idx_trust_histories_time ON governance.trust_histories (computed_at);
 CREATE TABLE governance.signals (
     id text NOT NULL DEFAULT uuidv7()::text,
     type text NOT NULL,
@@ -123,14 +160,20 @@ CREATE TABLE governance.signals (
     metadata jsonb,
     value double precision,
     source text NOT NULL,
+    source_type text,
+    confidence double precision,
     verified boolean NOT NULL DEFAULT false,
     role_agent_id text NOT NULL,
     url text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT signals_pkey PRIMARY KEY (id),
+    CONSTRAINT signal_confidence_is_a_share CHECK (confidence BETWEEN 0 AND 1),
     CONSTRAINT signal_about_a_role_agent FOREIGN KEY (role_agent_id) REFERENCES governance.role_agents (id)
 );
 COMMENT ON TABLE governance.signals IS 'Evidence from elsewhere about a role agent: training, audits, incidents, achievements.';
+COMMENT ON COLUMN governance.signals.source_type IS 'Way by which the signal came, e.g. manual, webhook, audit_tool.';
+COMMENT ON COLUMN governance.signals.confidence IS 'How sure the source is, 0 to 1; NULL: it does not say.';
 COMMENT ON COLUMN governance.signals.source IS 'Who says so.';
 CREATE INDEX idx_signals_role_agent ON governance.signals (role_agent_id);
 CREATE INDEX idx_signals_type ON governance.signals (type);
@@ -144,6 +187,7 @@ CREATE TABLE governance.certifications (
     expires_at timestamptz,
     credential_url text,
     verified boolean NOT NULL DEFAULT false,
+    verification_method text,
     role_agent_id text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -151,6 +195,7 @@ CREATE TABLE governance.certifications (
     CONSTRAINT certification_of_a_role_agent FOREIGN KEY (role_agent_id) REFERENCES governance.role_agents (id)
 );
 COMMENT ON TABLE governance.certifications IS 'Certificates that a role agent holds.';
+COMMENT ON COLUMN governance.certifications.verification_method IS 'How it was checked: manual, onchain or issuer_api; NULL: not checked.';
 COMMENT ON COLUMN governance.certifications.expires_at IS 'NULL: it does not expire.';
 CREATE INDEX idx_certifications_role_agent ON governance.certifications (role_agent_id);
 CREATE INDEX idx_certifications_expires ON governance.certifications (expires_at);
@@ -163,10 +208,18 @@ CREATE TABLE governance.audit_logs (
     entity_id text NOT NULL,
     user_id text,
     metadata jsonb,
+    organization_id text,
+    role_agent_id text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT audit_logs_pkey PRIMARY KEY (id)
+    CONSTRAINT audit_logs_pkey PRIMARY KEY (id),
+    CONSTRAINT "audit_logs_organizationId_fkey" FOREIGN KEY (organization_id) REFERENCES governance.organizations (id)
+        ON DELETE SET NULL ON UPDATE CASCADE,
+    CONSTRAINT "audit_logs_roleAgentId_fkey" FOREIGN KEY (role_agent_id) REFERENCES governance.role_agents (id)
+        ON DELETE SET NULL ON UPDATE CASCADE
 );
 COMMENT ON TABLE governance.audit_logs IS 'Who did what to which thing. Append only; governance.audit_seals proves it.';
+COMMENT ON COLUMN governance.audit_logs.role_agent_id IS 'Role agent concerned, as long as it exists; its copy in metadata outlives it. NULL for rows older than the column.';
+COMMENT ON COLUMN governance.audit_logs.organization_id IS 'Organization concerned, as long as it exists; its copy in metadata outlives it. NULL for rows older than the column.';
 COMMENT ON COLUMN governance.audit_logs.action IS 'Past fact in words of its context, e.g. hire.denied.';
 COMMENT ON COLUMN governance.audit_logs.user_id IS 'Who acted: a DID, the id of a person''s account, or the name of a job. NULL: nobody had proven to be anybody.';
 COMMENT ON COLUMN governance.audit_logs.metadata IS 'Object: organization_id and role_agent_id (copies that outlive both), actor_kind, trace, and facts.';
@@ -182,7 +235,8 @@ CREATE TABLE governance.blockchain_transactions (
     block_number integer,
     gas_used text,
     gas_price text,
-    status text NOT NULL DEFAULT 'pending',
+    status governance.blockchain_tx_status NOT NULL DEFAULT 'pending',
+    transaction_type governance.blockchain_tx_type,
     role_agent_id text,
     contract_address text,
     token_id text,
@@ -194,6 +248,7 @@ CREATE TABLE governance.blockchain_transactions (
     CONSTRAINT badge_transaction_of_a_role_agent FOREIGN KEY (role_agent_id) REFERENCES governance.role_agents (id)
 );
 COMMENT ON TABLE governance.blockchain_transactions IS 'Transactions on chain that mint or move the badge of a role agent.';
+COMMENT ON COLUMN governance.blockchain_transactions.transaction_type IS 'What it is for; NULL for rows older than the column.';
 COMMENT ON COLUMN governance.blockchain_transactions.status IS 'pending, confirmed or failed.';
 COMMENT ON COLUMN governance.blockchain_transactions.gas_used IS 'Decimal number as text, in the unit of the network.';
 CREATE INDEX idx_blockchain_tx_network ON governance.blockchain_transactions (network);
@@ -203,10 +258,11 @@ CREATE INDEX idx_blockchain_tx_token ON governance.blockchain_transactions (toke
 CREATE TABLE governance.loa_policies (
     id text NOT NULL DEFAULT uuidv7()::text,
     organization_id text NOT NULL,
-    artifact_type text NOT NULL,
+    artifact_type governance.artifact_type NOT NULL,
     min_reviewers integer NOT NULL,
-    required_facets text[],
+    required_facets governance.approval_facet[] NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT loa_policies_pkey PRIMARY KEY (id),
     CONSTRAINT loa_policy_of_an_organization FOREIGN KEY (organization_id) REFERENCES governance.organizations (id)
 );
@@ -219,13 +275,15 @@ CREATE TABLE governance.approvals (
     id text NOT NULL DEFAULT uuidv7()::text,
     organization_id text NOT NULL,
     artifact_id text NOT NULL,
-    artifact_type text NOT NULL,
+    artifact_type governance.artifact_type NOT NULL,
     reviewer_id text NOT NULL,
-    facet text NOT NULL,
-    decision text NOT NULL,
+    facet governance.approval_facet NOT NULL,
+    decision governance.approval_decision NOT NULL,
     comment text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT approvals_pkey PRIMARY KEY (id),
+    CONSTRAINT "approvals_artifactId_artifactType_reviewerId_facet_key"
+        UNIQUE (artifact_id, artifact_type, reviewer_id, facet),
     CONSTRAINT approval_of_an_organization FOREIGN KEY (organization_id) REFERENCES governance.organizations (id)
 );
 COMMENT ON TABLE governance.approvals IS 'Votes of reviewers on an artifact, each from one point of view.';
@@ -237,7 +295,7 @@ CREATE TABLE governance.mcp_policies (
     organization_id text NOT NULL,
     name text NOT NULL,
     version integer NOT NULL DEFAULT 1,
-    status text NOT NULL,
+    status governance.policy_status NOT NULL,
     rego_module text NOT NULL,
     sha256 text NOT NULL,
     is_default boolean NOT NULL DEFAULT false,
@@ -246,6 +304,7 @@ CREATE TABLE governance.mcp_policies (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT mcp_policies_pkey PRIMARY KEY (id),
+    CONSTRAINT "mcp_policies_organizationId_name_version_key" UNIQUE (organization_id, name, version),
     CONSTRAINT mcp_policy_of_an_organization FOREIGN KEY (organization_id) REFERENCES governance.organizations (id)
 );
 COMMENT ON TABLE governance.mcp_policies IS 'Rules in Rego about which tools may be called, version by version.';
@@ -262,7 +321,9 @@ CREATE TABLE governance.mcp_policy_tests (
     input jsonb NOT NULL,
     expected jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT mcp_policy_tests_pkey PRIMARY KEY (id)
+    CONSTRAINT mcp_policy_tests_pkey PRIMARY KEY (id),
+    CONSTRAINT "mcp_policy_tests_policyId_fkey" FOREIGN KEY (policy_id) REFERENCES governance.mcp_policies (id)
+        ON DELETE CASCADE ON UPDATE CASCADE
 );
 COMMENT ON TABLE governance.mcp_policy_tests IS 'What a policy must answer to a given input.';
 CREATE INDEX idx_mcp_policy_tests_policy ON governance.mcp_policy_tests (policy_id);
