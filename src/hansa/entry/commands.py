@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hansa.entry.cli import Console, Output, OutputOption
-from hansa.infra.database import resolve
+from hansa.infra.database import DATABASE, resolve
 from hansa.infra.settings import Settings
 from hansa.migrate.cli import Defaults, make_app
 from hansa.migrations import DIRECTORY
@@ -20,7 +21,35 @@ deal = typer.Typer(no_args_is_help=True, help="Deals from the first offer to the
 jobs = typer.Typer(no_args_is_help=True, help="Deferred work and events on their way.")
 
 
-migrate = make_app(Defaults(dsn=lambda: resolve(Settings()).owner_dsn, directory=lambda: DIRECTORY))
+def _superuser_dsn(database: str) -> str | None:
+    """The embedded server's superuser, who may copy databases; None when somebody else runs the server."""
+    server = resolve(Settings()).embedded
+    return None if server is None else server.dsn(role="postgres", database=database)
+
+
+def _rehearsal_dsn() -> str:
+    return _superuser_dsn(DATABASE) or resolve(Settings()).owner_dsn
+
+
+def _backup_age_s() -> float | None:
+    """How long ago the latest complete backup was finished; None when there is none."""
+    from hansa.infra.backup import Repository, list_backups
+    from hansa.infra.backup.settings import BackupSettings
+
+    found = list_backups(Repository(BackupSettings().folder_of(Settings()))).backups
+    finished = [one.backup.finished_at for one in found if not one.finding]
+    return (datetime.now(UTC) - max(finished)).total_seconds() if finished else None
+
+
+migrate = make_app(
+    Defaults(
+        dsn=lambda: resolve(Settings()).owner_dsn,
+        directory=lambda: DIRECTORY,
+        scratch_dsn=lambda: _superuser_dsn("postgres"),
+        rehearsal_dsn=_rehearsal_dsn,
+        backup_age_s=_backup_age_s,
+    )
+)
 """The migration engine's own commands, on the database of this home."""
 
 

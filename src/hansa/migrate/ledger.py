@@ -7,6 +7,7 @@ from datetime import datetime
 from importlib import resources
 from typing import Any
 
+from psycopg import sql
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from hansa.migrate.chain import GENESIS, Event, EventKind, link
@@ -70,12 +71,30 @@ def prepare(session: Session) -> None:
     found = _version(session.connection)
     for version in range(found + 1, VERSION + 1):
         with session.connection.transaction():
+            _become_owner(session.connection)
             if session.connection.execute("SELECT pg_catalog.to_regnamespace('mig')").fetchone() == (None,):
                 session.connection.execute("CREATE SCHEMA mig")
                 session.connection.execute("COMMENT ON SCHEMA mig IS 'The ledger of the migration engine.'")
             for statement in split(_tables(version)):
                 session.connection.execute(statement.text.encode())
             session.connection.execute("INSERT INTO mig.engine (version) VALUES (%s)", [version])
+
+
+def _become_owner(connection: Connection) -> None:
+    """For this transaction act as the owner of the ledger, or of the database as long as there is none.
+
+    A superuser who rehearses, say, must not make tables that the one who deploys cannot write to.
+    """
+    row = connection.execute("""
+        SELECT pg_catalog.pg_get_userbyid(coalesce(n.nspowner, d.datdba))
+        FROM pg_catalog.pg_database AS d
+        LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'mig'
+        WHERE d.datname = pg_catalog.current_database()
+          AND pg_catalog.pg_has_role(coalesce(n.nspowner, d.datdba), 'MEMBER')
+          AND coalesce(n.nspowner, d.datdba) <> (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
+    """).fetchone()
+    if row is not None:
+        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(row[0])))
 
 
 def read(connection: Connection) -> Ledger:

@@ -5,17 +5,44 @@ A program that has its own idea of database and folder mounts `make_app(Defaults
 else.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
 import typer
+from typer import _click as click
+from typer.core import TyperGroup
 
 from hansa.migrate.cli import applying, drafting, looking, proving, repairing
-from hansa.migrate.cli.arguments import Defaults
+from hansa.migrate.cli.arguments import EXIT_REFUSED, Defaults
 
 __all__ = ["Defaults", "app", "make_app"]
 
 
+class Commands(TyperGroup):
+    """Wrong usage is refused like everything else, because exit code 2 says that something is pending."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # handed on as they came
+        with _refused():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:  # what the command returns
+        with _refused():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _refused() -> Generator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        error.exit_code = EXIT_REFUSED
+        raise
+
+
 def make_app(defaults: Defaults) -> typer.Typer:
     """The commands, with a program's own defaults."""
-    app = typer.Typer(no_args_is_help=True, help="Migrate a PostgreSQL database by folders of plain SQL.")
+    app = typer.Typer(cls=Commands, no_args_is_help=True, help="Migrate a PostgreSQL database by folders of plain SQL.")
     for commands in (looking, applying, proving, repairing, drafting):
         commands.add(app, defaults)
     return app

@@ -40,6 +40,8 @@ class Defaults:
     directory: Callable[[], Path] = _migrations_here
     scratch_dsn: Callable[[], str | None] = _no_scratch
     """A server where databases may be made and dropped, for lint and baseline; None: that of the database itself."""
+    rehearsal_dsn: Callable[[], str] | None = None
+    """As whom to copy the database for a rehearsal; None: as for everything else."""
     backup_age_s: Callable[[], float | None] | None = None
     """Tells how old the latest backup is; None: this program knows nothing of backups, and none is asked for."""
     backup_within_s: float = 24 * 3600.0
@@ -49,6 +51,9 @@ class Defaults:
 
     def place(self, dsn: str | None, directory: Path | None) -> tuple[str, Path]:
         return dsn or self.dsn(), directory or self.directory()
+
+    def rehearsal_place(self, dsn: str | None, directory: Path | None) -> tuple[str, Path]:
+        return dsn or (self.rehearsal_dsn or self.dsn)(), directory or self.directory()
 
 
 Directory = Annotated[Path | None, typer.Option("--dir", help="Folder of revisions.", show_default=False)]

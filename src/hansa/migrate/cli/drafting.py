@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hansa import migrate
+from hansa.migrate import drafts
 from hansa.migrate.cli.arguments import (
     EXIT_DRIFT,
     Actor,
@@ -20,6 +21,7 @@ from hansa.migrate.cli.arguments import (
     options,
 )
 from hansa.migrate.cli.showing import Output, show_differences, write
+from hansa.migrate.errors import BadRequest
 
 
 def add(app: typer.Typer, defaults: Defaults) -> None:
@@ -28,15 +30,33 @@ def add(app: typer.Typer, defaults: Defaults) -> None:
     @app.command()
     def new(
         name: Annotated[str, typer.Argument(help="Small letters, digits and underscores.")],
+        *,
         directory: Directory = None,
         description: Annotated[str, typer.Option(help="One line for meta.toml.")] = "",
         with_seed: Annotated[bool, typer.Option("--seed", help="Also make a seed.sql.")] = False,
+        from_database: Annotated[
+            bool, typer.Option("--from-database", help="The first revision: the schema of the database as it is.")
+        ] = False,
+        dsn: Dsn = None,
+        scratch: Scratch = None,
         output: Out = Output.TABLE,
     ) -> None:
         """Make the folder of a new revision."""
         with answering(output):
-            where = directory or defaults.directory()
-            folder = migrate.new(where, name, at=datetime.now(UTC), description=description, seed=with_seed)
+            where, at = directory or defaults.directory(), datetime.now(UTC)
+            if from_database:
+                if with_seed:
+                    raise BadRequest("--seed and --from-database do not go together")
+                folder = drafts.new_from_database(
+                    dsn or defaults.dsn(),
+                    where,
+                    name,
+                    at=at,
+                    description=description,
+                    scratch_dsn=scratch or defaults.scratch_dsn(),
+                )
+            else:
+                folder = drafts.new(where, name, at=at, description=description, seed=with_seed)
             write(output, {"revision": folder.name, "folder": str(folder)}, [(str(folder),)])
 
     @app.command()

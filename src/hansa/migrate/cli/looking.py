@@ -32,6 +32,7 @@ from hansa.migrate.cli.showing import (
     show_waiting,
     write,
 )
+from hansa.migrate.errors import BadRequest
 from hansa.migrate.locking import locks as planned_locks
 from hansa.migrate.locking import waiting
 
@@ -114,9 +115,17 @@ def add(app: typer.Typer, defaults: Defaults) -> None:
             if to_file is None:
                 print(text, end="")
             else:
-                partial = to_file.with_name(f".{to_file.name}.partial")
-                partial.write_text(text, encoding="utf-8")
-                partial.replace(to_file)
+                _write_whole(to_file, text)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file in one piece: who reads it sees all of the old one or all of the new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise BadRequest(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _add_foresight(app: typer.Typer, defaults: Defaults) -> None:

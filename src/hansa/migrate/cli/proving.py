@@ -51,7 +51,7 @@ def add(app: typer.Typer, defaults: Defaults) -> None:
         """Run what is pending on a copy: up, verify, down, all as it was, up again. Exit code 3: it did not go well."""
         with answering(output):
             certificate = migrate.rehearse(
-                *defaults.place(dsn, directory),
+                *defaults.rehearsal_place(dsn, directory),
                 to=to,
                 clone=clone,
                 workspace_dsn=workspace,

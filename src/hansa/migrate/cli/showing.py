@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -46,6 +47,8 @@ def tell(notice: Notice) -> None:
         print(notice.message, file=sys.stderr, flush=True)
     elif sys.stderr.isatty():
         message = bar(notice) if notice.kind is NoticeKind.PROGRESS else notice.message
+        # Longer than the terminal is wide, it would leave a line behind each time.
+        message = message[: shutil.get_terminal_size().columns - 1]
         print(f"\r\x1b[K{message}", end="", file=sys.stderr, flush=True)
 
 

@@ -11,6 +11,9 @@ from hansa.migrate.rehearsal.rounds import Round
 from hansa.migrate.rehearsal.traced import StatementTrace
 from hansa.migrate.rehearsal.traffic import TrafficSource
 
+OUTAGES_TOLD = 12
+"""How many are told one by one; all of them are in the JSON form."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloneUsed:
@@ -70,7 +73,10 @@ class Certificate:
         for one in self.rounds:
             label = f"{', '.join(one.revisions)}: " if len(self.rounds) > 1 else ""
             yield from (f"{label}{sentence}" for sentence in one.sentences)
-        yield from (outage.sentence for outage in self.outages)
+        yield from (outage.sentence for outage in self.outages[:OUTAGES_TOLD])
+        if len(self.outages) > OUTAGES_TOLD:
+            longest = self.outages[OUTAGES_TOLD].held_ms
+            yield f"{len(self.outages) - OUTAGES_TOLD} more locks are held for no longer than {longest:.1f} ms"
         for statement in self.statements:
             if statement.rewritten:
                 yield f"{_place(statement)} rewrites {', '.join(statement.rewritten)}, {_size(statement.wal_bytes)} of log"

@@ -21,6 +21,7 @@ from hansa.migrate.rehearsal.probes import Check, Probe, Probes
 
 STALE = ("0A000", "42804")
 """What a prepared statement says after its table changed: the application has to connect anew."""
+SLOW_S = 0.1
 NO_ROW = "02000"
 """A write that found its row gone."""
 _CONNECTION_LOST = "08006"
@@ -34,6 +35,8 @@ class Answers:
     p50_ms: float
     p99_ms: float
     worst_ms: float
+    slow: int
+    """How many took longer than 100 ms."""
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> "Answers":
@@ -43,6 +46,7 @@ class Answers:
             p50_ms=_rank(ordered, 0.5),
             p99_ms=_rank(ordered, 0.99),
             worst_ms=_rank(ordered, 1.0),
+            slow=sum(second > SLOW_S for second in ordered),
         )
 
 
@@ -78,6 +82,7 @@ class ProbeReport:
         now = self.during
         parts = [
             f"probe {self.name}: half within {now.p50_ms:.1f} ms, 99 % within {now.p99_ms:.1f} ms",
+            f"{now.slow} of {now.count} over {SLOW_S * 1000:.0f} ms",
             f"the worst {now.worst_ms:.0f} ms (before: 99 % within {self.before.p99_ms:.1f} ms)",
         ]
         if self.stall_ms_max is not None and self.during.worst_ms > self.stall_ms_max:
