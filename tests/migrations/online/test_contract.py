@@ -64,7 +64,9 @@ def test_the_old_column_goes_and_everything_comes_back(agents):
 
     contract(agents)
 
-    assert agents.ask("SELECT column_name::text FROM information_schema.columns WHERE table_name = 'agents'") == [
+    assert agents.ask(
+        "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'agents' ORDER BY ordinal_position"
+    ) == [
         ("org",),
         ("id",),
         ("status",),

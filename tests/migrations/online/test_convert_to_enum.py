@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from given.online import QUICK, REVISION, Bench, Killed
+from hansa import migrate
 from hansa.migrate.catalog import differences
 from hansa.migrate.errors import ProgressMismatch
 from hansa.migrate.online import engine, feasibility
@@ -227,6 +228,17 @@ def test_unmapped_values_are_listed_with_their_counts_and_nothing_is_changed(age
 
     assert before.sentences(agents.world()) == []
     assert agents.one("SELECT count(*) FROM mig.quarantine") == 0
+
+
+def test_a_map_that_was_extended_after_the_refusal_is_taken(agents):
+    agents.ask("UPDATE shop.agents SET status = 'Published' WHERE id <= 3")
+    with pytest.raises(UnmappedValues):
+        agents.up(STEPWISE)
+    extended = replace(STEPWISE.map, values=STEPWISE.map.values | {"published": "active", "Published": "active"})
+
+    agents.up(replace(STEPWISE, map=extended))
+
+    assert agents.one("SELECT count(*) FROM shop.agents WHERE id <= 3 AND status = 'active'") == 3
 
 
 def test_clients_that_write_texts_keep_working_at_every_step(agents):
@@ -469,6 +481,67 @@ def test_a_failure_of_the_database_leaves_the_finished_steps_and_is_named(agents
         agents.up(STEPWISE)
 
     assert agents.one("SELECT step FROM mig.operations WHERE number = 1") == "check"
+
+
+META = """
+requires = ["20260101T000000_base"]
+
+[[operation]]
+kind = "set_aside"
+table = "jobs"
+rows = "duplicates"
+columns = ["name"]
+by = ["at"]
+
+[[operation]]
+kind = "convert_to_enum"
+table = "jobs"
+column = "state"
+type = "job_state"
+map = "job_state"
+in_place_below_rows = 0
+"""
+MAP = """
+[job_state]
+fold = ["trim", "lower"]
+quarantine = ["lost"]
+
+[job_state.values]
+open = "open"
+done = "done"
+"""
+JOBS = """
+    CREATE TABLE jobs (id integer PRIMARY KEY, name text, at date, state text NOT NULL);
+    INSERT INTO jobs VALUES (1, 'a', '2026-01-01', 'Open'), (2, 'a', '2026-01-02', 'done'), (3, 'b', NULL, ' lost');
+"""
+
+
+def test_a_revision_says_it_in_its_meta_toml(bench, tmp_path):
+    base, change, drop = ("20260101T000000_base", "20260102T000000_enum", "20260103T000000_contract")
+    files = {
+        base: {"meta.toml": "", "up.sql": JOBS, "down.sql": "DROP TABLE jobs;"},
+        change: {
+            "meta.toml": META,
+            "map.toml": MAP,
+            "up.sql": "CREATE TYPE job_state AS ENUM ('open', 'done');",
+            "down.sql": "DROP TYPE job_state;",
+        },
+        drop: {
+            "meta.toml": f'requires = ["{change}"]\n[[operation]]\nkind = "contract"\nof = "{change}"\noperation = 2\n'
+        },
+    }
+    for name, texts in files.items():
+        (tmp_path / name).mkdir()
+        for file, text in texts.items():
+            (tmp_path / name / file).write_text(text)
+    migrate.up(bench.dsn, tmp_path, to=base)
+    before = bench.world()
+
+    for _ in range(2):
+        assert migrate.up(bench.dsn, tmp_path).revisions == (change, drop)
+        assert bench.ask("SELECT id, state::text FROM jobs") == [(2, "done")]
+        migrate.down(bench.dsn, tmp_path, steps=2)
+        assert before.sentences(bench.world()) == []
 
 
 # --- other shapes -----------------------------------------------------------------------------------------------------

@@ -105,7 +105,9 @@ class _Walk:
         self.operation = operation
         self.direction = direction
         self.before: Reached | None = reached(session.connection, revision).get(number)
-        facts = dict(self.before.facts) if self.before else {"definition": _definition(operation)}
+        facts: dict[str, Any] = {"definition": _definition(operation)}
+        if self.before is not None and _is_under_way(self.before):
+            facts = dict(self.before.facts)
         if facts.get("definition") != _definition(operation):
             raise ProgressMismatch(
                 f"{revision}, operation {number} began as something else; restore its meta.toml and map.toml to go on"
@@ -340,6 +342,11 @@ def _walks(
 
 def _run(walks: Sequence[_Walk]) -> int:
     return sum(walk.run() for walk in walks)
+
+
+def _is_under_way(before: Reached) -> bool:
+    """Whether something was done already; a refused preflight leaves the operation free to be edited."""
+    return before.step is not None or before.position is not None or before.direction == "down"
 
 
 def _definition(operation: Operation) -> str:
