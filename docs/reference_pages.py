@@ -1,4 +1,4 @@
-"""The reference pages that need no database: refusals, command line, events, settings, names.
+"""The reference pages that need no database: refusals, command line, events, settings, names, revisions.
 
 Each function gives the text of one page from the code; `docs/generate.py` writes them, and
 `tests/architecture/test_reference_pages.py` compares them with what is written.
@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import json
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,6 +42,7 @@ def pages() -> dict[str, Callable[[], str]]:
         "events.md": events,
         "settings.md": settings,
         "names.md": names,
+        "revisions.md": revisions,
     }
 
 
@@ -145,7 +147,8 @@ def command_line() -> str:
         "",
         "User commands (`keys`, `agents`, `deal`, `call`) talk to the API over HTTP and sign with a key file. Operator",
         "commands use the database of this home, or the one that `DATABASE_URL` names. Exit codes: 0 done, 1 refused or a",
-        "check failed, 2 wrong usage; `hansa migrate` adds 2 for something pending and 4 for a failed verification.",
+        "check failed, 2 wrong usage. `hansa migrate` says 1 also for wrong usage, 2 for something pending, 3 for a",
+        "catalog or a rehearsal that differs, and 4 for a failed verification.",
         "",
         GENERATED,
     ]
@@ -215,6 +218,142 @@ def settings() -> str:
         *table(("variable", "type", "default", "meaning"), rows),
     ]
     return text_of(lines)
+
+
+# --- revisions -----------------------------------------------------------------------------------------------------
+
+
+FILES = {
+    "meta.toml": "What the revision is and needs; see below.",
+    "map.toml": "Maps of values, for operations that convert some; see below.",
+    "up.sql": "Makes the change. May be left out beside operations.",
+    "down.sql": "Takes it back completely. Left out where `meta.toml` says `irreversible`.",
+    "verify.sql": "States facts: each statement returns rows of a text, a boolean, and a detail if it likes. Read-only, "
+    "unless its first line is `-- verify: writes`; rolled back in any case.",
+    "seed.sql": "Rows for development, run by `seed`; refused in production.",
+    "post.sql": "Run after the application has committed, in a transaction of its own that also ticks it off.",
+    "post.py": "Its `run(dsn)` is called after the application has committed, until it succeeds: at least once.",
+}
+"""What the files of a revision are for. One that the engine knows and this does not fails the generator."""
+EVERYWHERE = {
+    "table": "Name of the table, with its schema unless the search path finds it.",
+    "column": "Name of the column.",
+    "columns": "Names of the columns, in their order.",
+    "name": "Its name.",
+    "type": "Name of the type.",
+    "map": "Which map of `map.toml` says what old values become.",
+    "expression": "What must be true of every row, in SQL.",
+    "references": "Name of the table that is referred to.",
+    "on_delete": "As in SQL, for example `CASCADE`.",
+    "on_update": "As in SQL, for example `CASCADE`.",
+    "nulls_not_distinct": "Whether two NULLs are equal.",
+    "unique": "Whether no key may be there twice.",
+    "not_null": "Whether the column refuses NULL.",
+    "comment": "What COMMENT says of it.",
+    "to": "The new name.",
+    "values": "The values, in their order.",
+    "sql": "The statement.",
+}
+"""Entries that say the same for every kind that does not say it itself."""
+
+
+def revisions() -> str:
+    """What may be written into the files of a revision, and into a file of probes."""
+    from hansa.migrate.online.kinds import KINDS
+    from hansa.migrate.rehearsal import probes
+    from hansa.migrate.revisions import HOOKS, META, SCRIPTS, Revision
+
+    files = (META, "map.toml", *SCRIPTS, *HOOKS)
+    lines = [
+        "# Revisions",
+        "",
+        "A revision is a folder `<timestamp>_<name>` such as `20261120T000100_credits`. `hansa migrate new` makes one.",
+        "",
+        GENERATED,
+        "",
+        "## Files",
+        "",
+        *table(("file", "meaning"), ((f"`{name}`", FILES[name]) for name in files)),
+        "",
+        "## meta.toml",
+        "",
+        *table(("entry", "type", "default", "meaning"), meta_rows(field_docs(Revision))),
+        "",
+        "## map.toml",
+        "",
+        *prose("hansa.migrate.online.values"),
+        "",
+        "## Operations",
+        "",
+        *prose("hansa.migrate.online"),
+    ]
+    for name, kind in sorted(KINDS.items()):
+        lines += ["", f"### `{name}`", "", *prose(kind.__module__), "", *entries(kind)]
+    lines += ["", "## probes.toml", "", *prose(probes.__name__)]
+    lines += ["", "For the whole file:", "", *entries(probes.Probes, without="probes")]
+    lines += ["", "For each `[[probe]]`:", "", *entries(probes.Probe)]
+    return text_of(lines)
+
+
+def meta_rows(docs: dict[str, str]) -> Iterator[tuple[str, ...]]:
+    """The entries of meta.toml, as the engine keeps them in a revision."""
+    from hansa.migrate.revisions import _Meta
+
+    for field in fields_of(_Meta):
+        doc = docs[field.name] or "One line for people."
+        if field.name == "operations":
+            yield "`[[operation]]`", "tables", "none", doc
+        else:
+            yield f"`{field.name}`", *kind_and_default(field), doc
+
+
+def entries(kind: type[Any], *, without: str = "") -> list[str]:  # Any: a dataclass
+    """The fields of a dataclass that a person writes in TOML."""
+    docs = field_docs(kind)
+    rows = [
+        (f"`{field.name}`", *kind_and_default(field), docs[field.name] or EVERYWHERE.get(field.name, ""))
+        for field in fields_of(kind)
+        if field.name != without
+    ]
+    return table(("entry", "type", "default", "meaning"), rows)
+
+
+def kind_and_default(field: dataclasses.Field[Any]) -> tuple[str, str]:  # Any: whatever the default is
+    """Both as TOML says them."""
+    written = str(field.type).removesuffix(" | None")
+    known = {
+        "str": "string",
+        "int": "integer",
+        "float": "number",
+        "bool": "boolean",
+        "ValueMap": "name of a map",
+        "Check": "string",
+        "tuple[str, ...]": "list of strings",
+        "tuple[str | int | float, ...]": "list",
+    }
+    kind = known.get(written, "table of strings" if written.startswith("Mapping[str, str]") else written)
+    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        return kind, "needed"
+    value = field.default
+    if value in (None, "", ()) or value is dataclasses.MISSING:
+        return kind, "none"
+    return kind, f"`{json.dumps(value)}`"
+
+
+def prose(module: str) -> list[str]:
+    """What a module says of itself, with its indented examples as TOML."""
+    lines = inspect.getdoc(importlib.import_module(module)).splitlines()
+    written: list[str] = []
+    example = False
+    for line, after in pairwise([*lines, ""]):
+        inside = line.startswith("    ") or (example and not line and after.startswith("    "))
+        if inside != example:
+            while not inside and written[-1] == "":
+                written.pop()
+            written += ["```toml"] if inside else ["```", *([""] if line else [])]
+        example = inside
+        written.append(line.removeprefix("    ") if inside else line)
+    return [*written, *(["```"] if example else [])]
 
 
 # --- names of the specifications -----------------------------------------------------------------------------------

@@ -159,7 +159,12 @@ SYSTEMS = (
             here("ApprovalDecision", "governance.approval_decision", kind="enum"),
             here("PolicyStatus", "governance.policy_status", kind="enum"),
             here("Current Database State", GOVERNANCE, kind="migration", note="twelve tables, states as text"),
-            here("Target Schema Improvements", TYPES, kind="migration", note="phase 1 of 4; the three after it convert, constrain and use"),
+            here(
+                "Target Schema Improvements",
+                TYPES,
+                kind="migration",
+                note="phase 1 of 4; the three after it convert, constrain and use",
+            ),
         ),
     ),
     System(

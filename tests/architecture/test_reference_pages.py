@@ -10,7 +10,7 @@ import pytest
 
 from architecture.source import ROOT
 
-PAGES = ["refusals.md", "cli.md", "events.md", "settings.md", "names.md"]
+PAGES = ["refusals.md", "cli.md", "events.md", "settings.md", "names.md", "revisions.md"]
 
 
 @pytest.fixture(scope="module")
@@ -35,5 +35,11 @@ def test_every_generated_page_is_compared(reference_pages: ModuleType):
 
 def test_a_refusal_says_what_it_means(reference_pages: ModuleType):
     silent = [line for line in reference_pages.refusals().splitlines() if line.startswith("| `") and "|  |" in line]
+
+    assert not silent
+
+
+def test_an_entry_of_a_revision_says_what_it_means(reference_pages: ModuleType):
+    silent = [line for line in reference_pages.revisions().splitlines() if line.startswith("| `") and "|  |" in line]
 
     assert not silent

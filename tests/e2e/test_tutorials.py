@@ -79,7 +79,7 @@ class Shell:
         """Exit status, and where in all output that of this command begins."""
         mark, begins = secrets.token_hex(8), len(self.said)
         # Braces keep functions and variables; the empty input keeps programs away from the commands still to come.
-        self.process.stdin.write(f"{{\n{command}\n}} </dev/null\necho; echo {mark} $?\n")
+        self.process.stdin.write(f"{{\n{command}\n}} </dev/null\nstatus=$?; echo; echo {mark} $status\n")
         ended = re.compile(rf"^{mark} (\d+)$", re.MULTILINE)
         wait_until(lambda: ended.search(self.said, begins), command)
         return int(ended.search(self.said, begins)[1]), begins

@@ -77,21 +77,50 @@ class Bench:
         timer.start()
         return timer
 
-    def up(self, operation: Operation, *, die_in: str | None = None, options: Options = QUICK) -> int:
+    def up(
+        self,
+        operation: Operation,
+        *,
+        die_in: str | None = None,
+        options: Options = QUICK,
+        revision: str = REVISION,
+    ) -> int:
         with self.session(options) as session:
-            return engine.run_up(session, REVISION, [_dying(operation, die_in)])
+            return engine.run_up(session, revision, [_dying(operation, die_in)])
 
-    def down(self, operation: Operation, *, die_in: str | None = None, options: Options = QUICK) -> int:
+    def down(
+        self,
+        operation: Operation,
+        *,
+        die_in: str | None = None,
+        options: Options = QUICK,
+        revision: str = REVISION,
+    ) -> int:
         """Take it back, and forget it as the reverting of its revision does."""
         with self.session(options) as session:
-            steps = engine.run_down(session, REVISION, [_dying(operation, die_in)])
-            self.forget()
+            steps = engine.run_down(session, revision, [_dying(operation, die_in)])
+            self.forget(revision)
             return steps
 
-    def forget(self) -> None:
-        self.ask("DELETE FROM mig.quarantine")
-        self.ask("DELETE FROM mig.preimages")
-        self.ask("DELETE FROM mig.operations WHERE revision = %s", REVISION)
+    def forget(self, revision: str = REVISION) -> None:
+        for table in ("quarantine", "preimages", "operations"):
+            self.ask(f"DELETE FROM mig.{table} WHERE revision = %s", revision)
+
+    def sweep(self) -> None:
+        """Remove what tests made: schemas, publications, the engine's memory, and what it made for its operations."""
+        self.ask("RESET ALL")
+        ours = self.ask("""
+            SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace
+            WHERE nspname NOT IN ('mig', 'information_schema') AND nspname !~ '^pg_'
+            UNION ALL
+            SELECT format('DROP PUBLICATION %I', pubname) FROM pg_publication
+            UNION ALL
+            SELECT format('DROP FUNCTION %s', oid::regprocedure) FROM pg_proc
+            WHERE pronamespace = 'mig'::regnamespace AND proname <> 'refuse_change'
+        """)
+        self.ask("; ".join(statement for (statement,) in ours))
+        self.ask("CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC")
+        self.ask("TRUNCATE mig.operations, mig.quarantine, mig.preimages, mig.partition_policies")
 
     def world(self) -> World:
         return World(catalog=snapshot(self.connection), data=dict(table_digests(self.connection)))

@@ -222,7 +222,11 @@ def chain(context: typer.Context) -> None:
     raise typer.Exit(chain_main(context.args))
 
 
-@app.command()
+demos = typer.Typer(rich_markup_mode=None)
+app.add_typer(demos, name="demo")
+
+
+@demos.callback(invoke_without_command=True)
 def demo(
     context: typer.Context,
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running at the end.")] = False,
@@ -231,8 +235,21 @@ def demo(
     """Two agents meet, agree, pay and are rated, for real, in a fresh temporary home; then everything is checked."""
     from hansa.entry.demo import Demo
 
-    del context
-    raise typer.Exit(Demo(keep=keep, as_json=output is Output.JSON).run())
+    if context.invoked_subcommand is None:
+        raise typer.Exit(Demo(keep=keep, as_json=output is Output.JSON).run())
+    if keep or output is not Output.TABLE:
+        raise typer.BadParameter(f"options go behind the name: hansa demo {context.invoked_subcommand} ...")
+
+
+@demos.command("migrate")
+def demo_migrate(
+    scale: Annotated[int | None, typer.Option(help="Role agents of the old database, at least 100.", min=100)] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """A dirty database is rehearsed, changed under its users, judged, taken back and changed again."""
+    from hansa.entry.demo_migrate import SCALE, MigrationDemo
+
+    raise typer.Exit(MigrationDemo(scale=scale or SCALE, as_json=output is Output.JSON).run())
 
 
 @app.command()

@@ -17,16 +17,18 @@ from hansa.migrate.adoption import Adoption, baseline
 from hansa.migrate.catalog import Difference
 from hansa.migrate.commands import down, seed, up, verify
 from hansa.migrate.demands import backed_up, rehearsed
-from hansa.migrate.drafts import new
+from hansa.migrate.drafts import new, new_from_database
 from hansa.migrate.drift import Drift, diff, drift
 from hansa.migrate.errors import Refusal
 from hansa.migrate.expectations import accept_drift
 from hansa.migrate.hooks import Hook, hooks, run_hooks
 from hansa.migrate.lint import LintReport, lint
+from hansa.migrate.locking import locks, waiting
 from hansa.migrate.metrics import metrics
 from hansa.migrate.options import Notice, NoticeKind, Options, Pace
 from hansa.migrate.queries import plan, status
 from hansa.migrate.rehearsal import Certificate, rehearse
+from hansa.migrate.repeatables import freeze
 from hansa.migrate.resetting import reset
 from hansa.migrate.resolving import cancel, resolve_applied, resolve_rolled_back
 from hansa.migrate.results import (
@@ -41,6 +43,8 @@ from hansa.migrate.results import (
     Step,
     Verification,
 )
+from hansa.migrate.squashing import squash
+from hansa.migrate.undoing import derived_down
 
 __all__ = [
     "Adoption",
@@ -68,13 +72,17 @@ __all__ = [
     "backed_up",
     "baseline",
     "cancel",
+    "derived_down",
     "diff",
     "down",
     "drift",
+    "freeze",
     "hooks",
     "lint",
+    "locks",
     "metrics",
     "new",
+    "new_from_database",
     "plan",
     "rehearse",
     "rehearsed",
@@ -83,7 +91,9 @@ __all__ = [
     "resolve_rolled_back",
     "run_hooks",
     "seed",
+    "squash",
     "status",
     "up",
     "verify",
+    "waiting",
 ]

@@ -9,9 +9,11 @@ from hansa.migrate import ledger
 from hansa.migrate.catalog import Difference, Snapshot, differences, snapshot
 from hansa.migrate.chain import EventKind
 from hansa.migrate.commands import up
+from hansa.migrate.conditions import same_condition
 from hansa.migrate.errors import BadRequest, UnknownRevision
 from hansa.migrate.expectations import expect
 from hansa.migrate.graph import with_requirements
+from hansa.migrate.ledger import Ledger
 from hansa.migrate.options import Options
 from hansa.migrate.revisions import load
 from hansa.migrate.session import connect, locked
@@ -19,7 +21,7 @@ from hansa.migrate.testing import scratch
 
 
 class NotEmptyLedger(BadRequest):
-    """The engine has applied revisions here already, so there is nothing to adopt."""
+    """The engine has applied or begun revisions here already, so there is nothing to adopt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,8 @@ def baseline(
 
     They run on an empty database made for it on the server of `scratch_dsn` (default: the same server), which is
     dropped afterwards. `to` adopts that revision and what it requires, `ignoring` are patterns over names of objects,
-    as in `table public.alembic_version*`. Nothing is recorded when something differs.
+    as in `table public.alembic_version*`. Objects may belong to other roles than they would have. Nothing is recorded
+    when something differs.
     Raises NotEmptyLedger, UnknownRevision, and what `up` raises on the empty database.
     """
     revisions = load(directory)
@@ -61,10 +64,9 @@ def baseline(
     made = _made(scratch_dsn or dsn, directory, chosen[-1].id if to is None else to, ignoring, whole=to is None)
     with locked(dsn, options or Options()) as session:
         ledger.prepare(session)
-        if ledger.read(session.connection).applied:
-            raise NotEmptyLedger("revisions are applied here already; `status` shows them")
+        _refuse_history(ledger.read(session.connection))
         live = snapshot(session.connection)
-        found = differences(_without(live, ignoring), made)
+        found = _unlike(_without(live, ignoring), made)
         adoption = Adoption(adopted=tuple(revision.id for revision in chosen), differences=found)
         if not adoption.ok:
             return Adoption(adopted=(), differences=found)
@@ -74,6 +76,18 @@ def baseline(
                 ledger.enter(session, revision, duration_ms=0, kind=EventKind.BASELINED)
             expect(session, live)
         return adoption
+
+
+def _refuse_history(state: Ledger) -> None:
+    if state.applied:
+        raise NotEmptyLedger("revisions are applied here already; `status` shows them")
+    if half_way := sorted({*state.begun, *state.progress}):
+        raise NotEmptyLedger(f"{half_way[0]} stopped half-way here; finish it with `up`, or take it back")
+
+
+def _unlike(live: Snapshot, made: Snapshot) -> tuple[Difference, ...]:
+    """The differences, but for conditions that a dump writes flatter than they were made."""
+    return tuple(one for one in differences(live, made) if not same_condition(one.before, one.after))
 
 
 def _made(server: str, directory: Path, to: str, ignoring: Sequence[str], *, whole: bool) -> Snapshot:
@@ -86,4 +100,4 @@ def _made(server: str, directory: Path, to: str, ignoring: Sequence[str], *, who
 
 def _without(catalog: Snapshot, ignoring: Sequence[str]) -> Snapshot:
     names = (name for name in catalog.objects if any(fnmatchcase(name, pattern) for pattern in ignoring))
-    return catalog.without(frozenset(names))
+    return catalog.without(frozenset(names)).without_aspect("owner")

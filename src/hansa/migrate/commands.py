@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hansa.migrate import ledger
+from hansa.migrate.absorbing import absorb
 from hansa.migrate.chain import EventKind
 from hansa.migrate.errors import (
     BadRequest,
@@ -155,7 +156,7 @@ def _opened(dsn: str, revisions: Sequence[Revision], options: Options | None) ->
         ledger.prepare(session)
         state = ledger.read(session.connection)
         refuse_unsound(state, revisions)
-        yield session, state
+        yield session, absorb(session, state, revisions)
 
 
 def _run(session: Session, revision: Revision, direction: str, state: Ledger) -> Step:
@@ -218,7 +219,7 @@ def _refuse_half_way(state: Ledger, chosen: Sequence[Revision], direction: str) 
         if before.direction != direction:
             raise InterruptedRevision(
                 f"{before.revision} stopped after statement {before.statements_done} of its {before.direction}.sql; "
-                f"finish that first with `{before.direction}`"
+                f"finish that first with `{before.direction}`, or undo it by hand and say `resolve --rolled-back`"
             )
     for name in sorted(state.leaving if direction == "up" else ()):
         raise InterruptedRevision(f"{name} stopped on its way back; finish that first with `down`")

@@ -101,6 +101,10 @@ class BrokenChain(Refusal):
     """The event log was altered: a link does not follow from the one before."""
 
 
+class PartlyReplaced(Refusal):
+    """Only some of the revisions that a squashed one replaces are applied, so it can neither run nor be skipped."""
+
+
 class EngineTooOld(Refusal):
     """The ledger was written by a later version of the engine."""
 

@@ -5,16 +5,24 @@ migration: it stays a difference until it is undone or accepted.
 """
 
 import json
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+import psycopg
+from psycopg import errors as pg
 
 from hansa.migrate import ledger
 from hansa.migrate.catalog import Snapshot, carried, snapshot
 from hansa.migrate.chain import EventKind
 from hansa.migrate.drift import expected, remember
-from hansa.migrate.errors import Refusal
+from hansa.migrate.errors import LockUnavailable, Refusal
 from hansa.migrate.options import Options
 from hansa.migrate.session import Connection, Session, locked
+
+
+class CatalogLocked(LockUnavailable):
+    """Somebody holds a table so strongly, and for so long, that not even its definition can be read."""
 
 
 @contextmanager
@@ -23,19 +31,22 @@ def expecting(session: Session) -> Generator[None]:
 
     A run that is killed leaves its beginning behind, and the next run counts from there.
     """
-    before = _begin(session.connection)
+    before = _begin(session)
     try:
         yield
     except Refusal:
-        if not session.connection.closed:
+        # What was refused matters more; where this fails the beginning stays, as after a kill.
+        with suppress(psycopg.Error, Refusal):
+            session.settle()
             _end(session, before)
         raise
     _end(session, before)
 
 
 def expect(session: Session, catalog: Snapshot) -> None:
-    """Replace what is expected, in the current transaction if there is one."""
+    """Replace what is expected, in the current transaction if there is one; the beginning of a killed run is void."""
     session.connection.execute("DELETE FROM mig.catalog_snapshots")
+    session.connection.execute("DELETE FROM mig.catalog_before")
     row = session.connection.execute("SELECT coalesce(max(n), 0) FROM mig.events").fetchone()
     assert row is not None
     remember(session, row[0], catalog)
@@ -52,7 +63,20 @@ def accept_drift(dsn: str, *, options: Options | None = None) -> None:
             expect(session, found)
 
 
-def _begin(connection: Connection) -> Snapshot:
+def _begin(session: Session) -> Snapshot:
+    for tried in range(1, session.options.tries + 1):
+        try:
+            return _beginning(session.connection)
+        except pg.LockNotAvailable as error:
+            said = f"the catalog cannot be read while {_holders(session.connection)}"
+            if tried == session.options.tries:
+                raise CatalogLocked(f"{said}; gave up after {tried} tries") from error
+            session.options.waiting(f"{said}; trying again ({tried} of {session.options.tries})")
+            time.sleep(session.options.backoff_s * 2 ** (tried - 1))
+    raise AssertionError("Options.tries is at least 1")
+
+
+def _beginning(connection: Connection) -> Snapshot:
     with connection.transaction():
         row = connection.execute("SELECT objects FROM mig.catalog_before").fetchone()
         if row is not None:
@@ -62,10 +86,25 @@ def _begin(connection: Connection) -> Snapshot:
         return before
 
 
+def _holders(connection: Connection) -> str:
+    """Who holds tables so strongly that nobody can read them, for the message."""
+    rows = connection.execute("""
+        SELECT DISTINCT l.pid, coalesce(nullif(a.application_name, ''), 'unnamed'), l.relation::regclass::text
+        FROM pg_catalog.pg_locks AS l
+        JOIN pg_catalog.pg_stat_activity AS a USING (pid)
+        WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'AccessExclusiveLock'
+          AND l.pid <> pg_catalog.pg_backend_pid()
+          AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+        ORDER BY 1, 3
+        LIMIT 5
+    """).fetchall()
+    held = ", ".join(f"process {pid} ({name}) holds ACCESS EXCLUSIVE on {relation}" for pid, name, relation in rows)
+    return held or "somebody holds a table exclusively"
+
+
 def _end(session: Session, before: Snapshot) -> None:
     connection = session.connection
     with connection.transaction():
         session.guard()
         after = snapshot(connection)
         expect(session, carried(expected(connection) or before, before, after))
-        connection.execute("DELETE FROM mig.catalog_before")

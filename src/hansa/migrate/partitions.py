@@ -34,6 +34,11 @@ LOCK_TRIES = 50
 LOCK_PAUSE_S = 0.1
 MONDAY = datetime(2001, 1, 1, tzinfo=UTC)
 """Steps of days and hours are counted from here, so that a week begins with its Monday."""
+_MONTHS_AND_SECONDS = """
+    (extract(year FROM {0}) * 12 + extract(month FROM {0}))::integer,
+    extract(epoch FROM {0} - pg_catalog.make_interval(
+      months => (extract(year FROM {0}) * 12 + extract(month FROM {0}))::integer))::double precision
+"""
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 END = datetime.max.replace(tzinfo=UTC)
 ONCE = "mig_once_"
@@ -96,6 +101,8 @@ class Policy:
     ahead: int
     keep: bool
     archive: bool
+    stem: str
+    """What the names of partitions begin with."""
 
     @property
     def name(self) -> sql.Identifier:
@@ -156,12 +163,8 @@ def policies(connection: Connection) -> tuple[Policy, ...]:
     """What is to be kept in partitions, by table. Raises UnfitPolicy, DefaultPartition."""
     if connection.execute("SELECT pg_catalog.to_regclass('mig.partition_policies')").fetchone() == (None,):
         return ()
-    rows = connection.execute("""
-        SELECT p.parent, c.oid::bigint, n.nspname, c.relname, a.attname,
-               (extract(year FROM p.step) * 12 + extract(month FROM p.step))::integer,
-               extract(epoch FROM p.step
-                 - pg_catalog.make_interval(months => (extract(year FROM p.step) * 12 + extract(month FROM p.step))::int)
-               )::double precision,
+    rows = connection.execute(f"""
+        SELECT p.parent, c.oid::bigint, n.nspname, c.relname, a.attname, {_MONTHS_AND_SECONDS.format("p.step")},
                p.ahead, p.keep IS NOT NULL, p.archive,
                t.partstrat = 'r' AND t.partnatts = 1 AND a.atttypid = 'pg_catalog.timestamptz'::pg_catalog.regtype,
                t.partdefid <> 0
@@ -173,6 +176,13 @@ def policies(connection: Connection) -> tuple[Policy, ...]:
         ORDER BY p.parent
     """)
     return tuple(_policy(*row) for row in rows)
+
+
+def span_of(connection: Connection, step: str) -> Span:
+    """The span that an interval, as PostgreSQL writes them, stands for. Raises BadRequest, psycopg.DataError."""
+    row = connection.execute(f"SELECT {_MONTHS_AND_SECONDS.format('i')} FROM (SELECT %s::interval AS i) AS s", [step])
+    [(months, seconds)] = row.fetchall()
+    return Span(months=months, rest=timedelta(seconds=seconds))
 
 
 def ensure_partitions(connection: Connection, *, at: datetime) -> tuple[str, ...]:
@@ -270,7 +280,7 @@ def _gaps(there: Sequence[Partition], start: datetime, end: datetime) -> Iterato
 
 def _make(connection: Connection, policy: Policy, start: datetime, end: datetime) -> str:
     """Beside its table first: CREATE TABLE ... PARTITION OF would stop everybody on the parent, ATTACH does not."""
-    name = sql.Identifier(policy.schema, partition_name(policy.table, start))
+    name = sql.Identifier(policy.schema, partition_name(policy.stem, start))
     connection.execute(
         sql.SQL("""
           CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED
@@ -284,7 +294,7 @@ def _make(connection: Connection, policy: Policy, start: datetime, end: datetime
             policy.name, name, sql.Literal(start), sql.Literal(end)
         )
     )
-    return f"{policy.schema}.{partition_name(policy.table, start)}"
+    return f"{policy.schema}.{partition_name(policy.stem, start)}"
 
 
 def _properties(connection: Connection, policy: Policy, name: sql.Identifier) -> Iterator[sql.Composed]:
@@ -305,10 +315,10 @@ def _properties(connection: Connection, policy: Policy, name: sql.Identifier) ->
         yield sql.SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(name)
 
 
-def partition_name(table: str, start: datetime) -> str:
+def partition_name(stem: str, start: datetime) -> str:
     """Name of the partition that begins then."""
     clock = "" if start == start.replace(hour=0, minute=0, second=0, microsecond=0) else f"{start:t%H%M%S}"
-    return fitting(table, f"_p{start:%Y%m%d}{clock}")
+    return fitting(stem, f"_p{start:%Y%m%d}{clock}")
 
 
 def _retire(connection: Connection, policy: Policy, at: datetime, archive_to: Path) -> Iterator[Retired]:
@@ -473,6 +483,7 @@ def _policy(*row: Any) -> Policy:  # the columns of the query in `policies`
         ahead=ahead,
         keep=keep,
         archive=wants_archive,
+        stem=table,
     )
 
 

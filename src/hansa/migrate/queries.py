@@ -12,7 +12,7 @@ from hansa.migrate.results import Plan, PlannedStep, Problem, RevisionStatus, St
 from hansa.migrate.revisions import Revision, load
 from hansa.migrate.runner import finished, script_of
 from hansa.migrate.session import looking
-from hansa.migrate.state import edited_files, faults, pending, refuse_unsound
+from hansa.migrate.state import edited_files, faults, pending, refuse_unsound, replaced_by
 
 
 def status(dsn: str, directory: Path) -> Status:
@@ -65,13 +65,15 @@ def _row(state: Ledger, revision: Revision) -> RevisionStatus:
         kind, detail = State.INTERRUPTED, "its online operations are under way or stopped half-way"
     elif progress is not None:
         kind, detail = State.INTERRUPTED, f"{progress.direction}.sql stopped after statement {progress.statements_done}"
+    elif replaced := replaced_by(revision, state):
+        kind, detail = State.APPLIED, f"as {len(replaced)} revisions that it replaces; the next `up` says so"
     else:
         kind, detail = (State.PENDING, "") if applied is None else (State.APPLIED, "")
     return _status(revision.id, kind, applied, detail)
 
 
 def _missing(state: Ledger, revisions: Sequence[Revision]) -> tuple[RevisionStatus, ...]:
-    known = {revision.id for revision in revisions}
+    known = {name for revision in revisions for name in (revision.id, *revision.replaces)}
     return tuple(_status(row.id, State.MISSING, row, "") for row in state.applied if row.id not in known)
 
 

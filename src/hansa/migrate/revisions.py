@@ -6,8 +6,8 @@ Everything a folder can have wrong is found here, before a database is touched.
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from hansa.migrate.splitter import Statement, split
 
 META = "meta.toml"
 SCRIPTS = ("up.sql", "down.sql", "verify.sql", "seed.sql")
+REPEATABLE = "repeatable"
+"""A folder beside the revisions, for views and routines that are frozen into revisions when they change."""
 HOOKS = ("post.sql", "post.py")
 """Run after the application has committed, until they succeed."""
 ID = re.compile(r"\d{8}T\d{6}_[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -69,6 +71,8 @@ class Revision:
     """Files that run after the application."""
     files: Mapping[str, str]
     """sha256 of each file, in hexadecimal, after `normalised`."""
+    replaces: tuple[str, ...] = ()
+    """Ids of the revisions that were squashed into this one; a database that has them all has this one too."""
 
     @property
     def checksum(self) -> str:
@@ -80,18 +84,35 @@ class Revision:
 def load(directory: Path) -> tuple[Revision, ...]:
     """The revisions of a folder, each after those it requires, ties by id.
 
-    Files beside the revisions, hidden folders and `__pycache__` are left alone.
+    Files beside the revisions, hidden folders, `__pycache__` and `repeatable` are left alone.
     Raises a named refusal for the first thing wrong, with the revision and the file.
     """
     if not directory.is_dir():
         raise DirectoryMissing(f"{directory} is not a folder; give the folder of revisions")
-    folders = sorted(path for path in directory.iterdir() if path.is_dir() and path.name[0] not in "._")
-    return in_order([_read(folder) for folder in folders])
+    folders = sorted(
+        path for path in directory.iterdir() if path.is_dir() and path.name[0] not in "._" and path.name != REPEATABLE
+    )
+    return in_order(_with_replaced([_read(folder) for folder in folders]))
 
 
 def normalised(text: str) -> str:
     """The text without what editors and Git change on their own: byte order mark, line ends, trailing newlines."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n") + "\n"
+
+
+def _with_replaced(revisions: Sequence[Revision]) -> Iterator[Revision]:
+    """Those that require a replaced revision require the one in its place: their own files stay as they were applied."""
+    places: dict[str, str] = {}
+    known = {revision.id for revision in revisions}
+    for revision in revisions:
+        for name in revision.replaces:
+            if name in known or name in places:
+                there = f"so does {places[name]}" if name in places else "which is still there"
+                raise BadMeta(f"{revision.id}/{META}: replaces {name}, {there}")
+            places[name] = revision.id
+    for revision in revisions:
+        requires = tuple(dict.fromkeys(places.get(name, name) for name in revision.requires))
+        yield replace(revision, requires=requires)
 
 
 def _read(folder: Path) -> Revision:
@@ -122,6 +143,7 @@ def _read(folder: Path) -> Revision:
         seed=scripts.get("seed.sql"),
         hooks=tuple(name for name in HOOKS if name in texts),
         files={name: _sha256(text) for name, text in texts.items()},
+        replaces=meta.replaces,
     )
 
 
@@ -154,6 +176,7 @@ class _Meta:
 
     description: str = ""
     requires: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
     transactional: bool = True
     irreversible: str | None = None
     operations: tuple[Mapping[str, object], ...] = ()
@@ -179,13 +202,13 @@ def _entry(revision: str, key: str, value: object) -> Any:  # of the type of the
             return value
         case "transactional", bool():
             return value
-        case "requires", list() if all(isinstance(item, str) for item in value):
+        case "requires" | "replaces", list() if all(isinstance(item, str) for item in value):
             return tuple(dict.fromkeys(value))
         case "operation", list() if value and all(isinstance(item, dict) for item in value):
             return tuple(value)
         case "settings", dict() if all(isinstance(item, str) for item in value.values()):
             return value
-        case "description" | "irreversible" | "transactional" | "requires" | "operation" | "settings", _:
+        case "description" | "irreversible" | "transactional" | "requires" | "replaces" | "operation" | "settings", _:
             raise BadMeta(f"{revision}/{META}: {key} = {value!r} is not of the right kind")
         case _:
             raise BadMeta(f"{revision}/{META}: {key} is not an entry the engine knows")

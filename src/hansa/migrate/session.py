@@ -84,6 +84,7 @@ class Session:
             "lock_timeout": f"{round(self.options.lock_timeout_s * 1000)}ms",
             "statement_timeout": "0",
             "idle_in_transaction_session_timeout": "0",
+            "idle_session_timeout": "0",  # a hook may think for long, and the lock goes with the session
         }
         if self.connection.info.server_version >= 170000:
             settings["transaction_timeout"] = "0"

@@ -87,28 +87,32 @@ def test_each_failure_makes_the_next_try_later(folder, dsn, ask):
     assert migrate.run_hooks(dsn, folder.path) == ()
 
 
-@pytest.mark.parametrize(
-    ("source", "error"),
-    [
-        ("def run(dsn):\n    raise SystemExit('enough')\n", "SystemExit: enough"),
-        ("import sys\nsys.exit(0)\n", "SystemExit: 0"),
-        ("def run(dsn):\n    raise ValueError('null \\0 and \\udc80 in it')\n", "ValueError: null"),
-        ("def run(dsn):\n    e = OSError('two\\nlines')\n    e.add_note('noted')\n    raise e\n", "OSError: two lines"),
-        ("def ran(dsn): ...\n", "no function run"),
-        ("def run(dsn)\n", "SyntaxError"),
-        ("raise RuntimeError\n", "RuntimeError"),
-    ],
-)
-def test_whatever_post_py_does_wrong_is_its_failure_and_not_the_deployers(folder, dsn, ask, source, error):
-    post(folder.table(A, "a"), py=source)
+WRONG = {
+    "raises_an_exit": ("def run(dsn):\n    raise SystemExit('enough')\n", "SystemExit: enough"),
+    "leaves": ("import sys\nsys.exit(0)\n", "SystemExit: 0"),
+    "says_what_no_text_can_hold": ("def run(dsn):\n    raise ValueError('null \\0 and \\udc80')\n", "ValueError: null"),
+    "says_two_lines": (
+        "def run(dsn):\n    e = OSError('two\\nlines')\n    e.add_note('noted')\n    raise e\n",
+        "OSError: two lines",
+    ),
+    "has_no_run": ("def ran(dsn): ...\n", "no function run"),
+    "is_no_python": ("def run(dsn)\n", "SyntaxError"),
+    "says_nothing": ("raise RuntimeError\n", "RuntimeError"),
+}
+
+
+def test_whatever_post_py_does_wrong_is_its_failure_and_not_the_deployers(folder, dsn, ask):
+    for day, (name, (source, _)) in enumerate(WRONG.items(), start=1):
+        post(folder.revision(f"202601{day:02}T000000_{name}"), py=source)
     migrate.up(dsn, folder.path)
 
-    (hook,) = migrate.run_hooks(dsn, folder.path)
+    hooks = migrate.run_hooks(dsn, folder.path)
 
-    assert hook.error is not None
-    assert error in hook.error
-    assert (hook.attempts, hook.finished_at) == (1, None)
-    assert ask("SELECT count(*) FROM mig.events") == [(1,)]
+    for hook, (_, error) in zip(hooks, WRONG.values(), strict=True):
+        assert hook.error is not None
+        assert error in hook.error
+        assert (hook.attempts, hook.finished_at) == (1, None)
+    assert ask("SELECT count(*) FROM mig.events WHERE kind = 'hooked'") == [(0,)]
 
 
 def test_post_py_is_ordinary_python(folder, dsn, ask):

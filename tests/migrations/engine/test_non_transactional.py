@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import time
@@ -110,3 +111,13 @@ def test_the_invalid_index_of_a_failed_build_is_removed_before_the_next_try(fold
     migrate.up(dsn, folder.path)
 
     assert ask('SELECT indisvalid FROM pg_index WHERE indexrelid = \'"My"."N once"\'::regclass') == [(True,)]
+
+
+def test_a_half_way_revision_whose_folder_is_gone_is_asked_for(folder, dsn, ask):
+    path = folder.revision(A, meta="transactional = false", up="CREATE TABLE a (n int); SELECT 1 / 0;")
+    with pytest.raises(errors.StatementFailed):
+        migrate.up(dsn, folder.path)
+    shutil.rmtree(path)
+
+    with pytest.raises(errors.MissingRevision, match="stopped half-way"):
+        migrate.up(dsn, folder.path)

@@ -4,13 +4,12 @@ A step calls trip(step) in the database, and a row of public.traps decides what 
 backend, or a sleep in which the test does what it wants.
 """
 
-import importlib.util
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -20,11 +19,11 @@ import pytest
 from hansa import migrate
 from hansa.migrate import errors
 from hansa.migrate.catalog import differences, snapshot
-from hansa.migrate.cli import app
 from hansa.migrate.online import kinds
 from hansa.migrate.online.errors import OperationCancelled, OperationFailed
 from hansa.migrate.online.operation import Alone, Batches, Done, Transaction
 from hansa.migrate.options import Pace
+from hansa.migrate.resolving import NothingUnderWay
 from hansa.migrate.results import State
 
 A, B = "20260101T000000_items", "20260102T000000_online"
@@ -122,11 +121,11 @@ class Double:
             WITH page AS (SELECT id FROM items WHERE id > %s ORDER BY id LIMIT %s),
                  written AS (UPDATE items SET {assignment} WHERE id IN (SELECT id FROM page))
             SELECT id FROM page ORDER BY id
-            """,  # noqa: S608 - the test's own words
+            """,
             [after, batch.rows],
         )
         if batch.after is not None:  # the first batch is kept
-            run.execute(f"SELECT trip('{step}')")  # noqa: S608
+            run.execute(f"SELECT trip('{step}')")
         return Done(rows=len(ids), last=[str(ids[-1][0])] if len(ids) == batch.rows else None)
 
 
@@ -283,20 +282,20 @@ def stopped(work, step, deed):
     assert failure.value.sqlstate == {"error": "P0042", "terminate": "57P01"}[deed]
 
 
-@pytest.mark.parametrize("step", ["expand", "index", "fill", "promise"])
-def test_what_stopped_on_the_way_up_can_be_taken_back_from_there(items, dsn, ask, step):
+def test_what_stopped_on_the_way_up_can_be_taken_back_from_there(items, dsn, ask):
     before = World(dsn, ask)
-    trap(ask, step, "error")
-    with pytest.raises(OperationFailed, match=f"trapped in {step}"):
-        migrate.up(dsn, items.path, options=OPTIONS)
-    trap(ask, step, None)
 
-    report = migrate.down(dsn, items.path, steps=1, options=OPTIONS)
+    for step in ("expand", "index", "fill", "promise"):
+        trap(ask, step, "error")
+        with pytest.raises(OperationFailed, match=f"trapped in {step}"):
+            migrate.up(dsn, items.path, options=OPTIONS)
+        trap(ask, step, None)
+        report = migrate.down(dsn, items.path, steps=1, options=OPTIONS)
 
-    assert report.revisions == (B,)
-    assert World(dsn, ask) == before
+        assert report.revisions == (B,)
+        assert World(dsn, ask) == before, step
     assert migrate.status(dsn, items.path).pending == (B,)
-    assert ask("SELECT kind, revision FROM mig.events WHERE n > 1 ORDER BY n") == [("failed", B), ("reverted", B)]
+    assert ask("SELECT kind, revision FROM mig.events WHERE n > 1 ORDER BY n") == [("failed", B), ("reverted", B)] * 4
 
 
 DEPLOYER = """
@@ -498,7 +497,9 @@ def test_cancelling_beside_a_run_never_loses_or_repeats_a_row(items, dsn, ask):
         try:
             while True:
                 try:
-                    return migrate.up(dsn, items.path, options=replace(OPTIONS, online=replace(GENTLE, batch_rows_max=20)))
+                    return migrate.up(
+                        dsn, items.path, options=replace(OPTIONS, online=replace(GENTLE, batch_rows_max=20))
+                    )
                 except OperationCancelled:
                     stops.append(1)
                     if len(stops) == 3:
@@ -509,10 +510,8 @@ def test_cancelling_beside_a_run_never_loses_or_repeats_a_row(items, dsn, ask):
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(go_on)
         while not done.is_set():
-            try:
+            with suppress(NothingUnderWay):
                 migrate.cancel(dsn, B, by="an operator")
-            except errors.Refusal as refusal:
-                assert refusal.code == "nothing_under_way"
         assert running.result(30).revisions == (B,)
 
     assert len(stops) >= 3
@@ -544,7 +543,9 @@ def test_nothing_is_cancelled_where_nothing_runs(items, dsn, ask):
 )
 def test_what_stopped_half_way_is_not_resumed_as_something_else(items, dsn, ask, file, text):
     for script in ("up.sql", "down.sql"):
-        (items.path / B / script).write_text("CREATE TABLE extra (n int);" if script == "up.sql" else "DROP TABLE extra;")
+        (items.path / B / script).write_text(
+            "CREATE TABLE extra (n int);" if script == "up.sql" else "DROP TABLE extra;"
+        )
     trap(ask, "fill", "error")
     with pytest.raises(OperationFailed):
         migrate.up(dsn, items.path, options=OPTIONS)

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer import _click as click
+from typer._click.core import Context
+from typer._click.exceptions import UsageError
 from typer.core import TyperGroup
 
-from hansa.migrate.cli import applying, drafting, looking, proving, repairing
+from hansa.migrate.cli import applying, drafting, looking, partitioning, proving, repairing
 from hansa.migrate.cli.arguments import EXIT_REFUSED, Defaults
 
 __all__ = ["Defaults", "app", "make_app"]
@@ -22,11 +23,11 @@ __all__ = ["Defaults", "app", "make_app"]
 class Commands(TyperGroup):
     """Wrong usage is refused like everything else, because exit code 2 says that something is pending."""
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # handed on as they came
+    def make_context(self, *args: Any, **kwargs: Any) -> Context:  # handed on as they came
         with _refused():
             return super().make_context(*args, **kwargs)
 
-    def invoke(self, ctx: click.Context) -> Any:  # what the command returns
+    def invoke(self, ctx: Context) -> Any:  # what the command returns
         with _refused():
             return super().invoke(ctx)
 
@@ -35,7 +36,7 @@ class Commands(TyperGroup):
 def _refused() -> Generator[None]:
     try:
         yield
-    except click.UsageError as error:
+    except UsageError as error:
         error.exit_code = EXIT_REFUSED
         raise
 
@@ -43,7 +44,7 @@ def _refused() -> Generator[None]:
 def make_app(defaults: Defaults) -> typer.Typer:
     """The commands, with a program's own defaults."""
     app = typer.Typer(cls=Commands, no_args_is_help=True, help="Migrate a PostgreSQL database by folders of plain SQL.")
-    for commands in (looking, applying, proving, repairing, drafting):
+    for commands in (looking, applying, proving, repairing, drafting, partitioning):
         commands.add(app, defaults)
     return app
 

@@ -68,7 +68,7 @@ Dsn = Annotated[
 ]
 Scratch = Annotated[
     str | None,
-    typer.Option("--scratch", help="Server where a database may be made and dropped.", show_default="the same server"),
+    typer.Option("--scratch", help="Server where a database may be made and dropped.", show_default="none"),
 ]
 Out = Annotated[Output, typer.Option("-o", "--output", help="How to write the result.")]
 Target = Annotated[

@@ -36,6 +36,8 @@ from hansa.migrate.errors import BadRequest
 from hansa.migrate.locking import locks as planned_locks
 from hansa.migrate.locking import waiting
 
+NOT_RUN = "nothing was run on a server; name one where databases may be made: --scratch"
+
 
 def add(app: typer.Typer, defaults: Defaults) -> None:
     """Mount them."""
@@ -93,11 +95,15 @@ def add(app: typer.Typer, defaults: Defaults) -> None:
         """Find what is dangerous in the revisions before they run. Exit code 1: an error."""
         with answering(output):
             server = None if without_server else scratch or defaults.scratch_dsn()
+            if server is None and not without_server and output is Output.TABLE:
+                print(
+                    "notice: nothing is run on a server; name one where databases may be made: --scratch",
+                    file=sys.stderr,
+                )
             report = migrate.lint(directory or defaults.directory(), scratch_dsn=server, squawk=not without_squawk)
             write(output, dataclasses.asdict(report) | {"ok": report.ok}, report.as_rows() or [("nothing found",)])
             if output is Output.TABLE:
-                for notice in report.notices:
-                    print(f"notice: {notice}", file=sys.stderr)
+                _say(*report.notices, *(() if server or without_server else (NOT_RUN,)))
             leave(0 if report.ok else EXIT_REFUSED)
 
     @app.command()
@@ -154,3 +160,8 @@ def _add_foresight(app: typer.Typer, defaults: Defaults) -> None:
                 show_waiting(waiting(dsn or defaults.dsn()), output)
             else:
                 show_locks(planned_locks(*defaults.place(dsn, directory), to=to), output)
+
+
+def _say(*notices: str) -> None:
+    for notice in notices:
+        print(f"notice: {notice}", file=sys.stderr)

@@ -54,9 +54,11 @@ def tell(notice: Notice) -> None:
 
 def bar(notice: Notice) -> str:
     """Long work on one line: how much of it, how fast, how long the rest will take."""
-    part = notice.done / notice.total if notice.total else 1.0
-    drawn = "#" * round(part * BAR_WIDTH)
-    line = f"[{drawn:<{BAR_WIDTH}}] {part:4.0%}  {notice.done:,} rows, {notice.per_s:,.0f}/s"
+    line = f"{notice.done:,} rows, {notice.per_s:,.0f}/s"
+    if notice.total is not None:
+        part = notice.done / notice.total if notice.total else 1.0
+        drawn = "#" * round(part * BAR_WIDTH)
+        line = f"[{drawn:<{BAR_WIDTH}}] {part:4.0%}  {line}"
     if notice.remaining_s is not None:
         line += f", {timedelta(seconds=round(notice.remaining_s))} left"
     return f"{line}  {notice.message}"

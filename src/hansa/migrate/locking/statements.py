@@ -5,8 +5,6 @@ such as the table of an index, is told by how it is reached. What a routine does
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from itertools import pairwise
 
 from hansa.migrate.lint.reader import NotUnderstood, Reader, by_comma, has_words
 from hansa.migrate.lint.tokens import Kind, tokenize, without_comments
@@ -16,12 +14,11 @@ from hansa.migrate.locking.modes import (
     ACCESS_EXCLUSIVE,
     EXCLUSIVE,
     MODES,
-    ROW_EXCLUSIVE,
-    ROW_SHARE,
     SHARE,
     SHARE_ROW_EXCLUSIVE,
     SHARE_UPDATE_EXCLUSIVE,
 )
+from hansa.migrate.locking.rows import change_rows, copy, select
 from hansa.migrate.splitter import Statement
 
 Locks = Iterator[Lock]
@@ -32,8 +29,6 @@ _MODIFIERS = frozenset(
 _RELATIONS = frozenset(("TABLE", "VIEW", "SEQUENCE"))
 _ON_A_TABLE = frozenset(("TRIGGER", "POLICY", "RULE"))
 _CASCADE = "CASCADE drops and locks whatever depends on it"
-# Before UPDATE, these say that it is no statement: FOR UPDATE, FOR NO KEY UPDATE, DO UPDATE, THEN UPDATE, AFTER UPDATE.
-_NOT_A_STATEMENT = frozenset(("FOR", "KEY", "DO", "THEN", "BEFORE", "AFTER", "OF", "OR", "ON"))
 
 
 def locks_of(statement: Statement) -> tuple[Lock, ...]:
@@ -327,55 +322,7 @@ def _lock(reader: Reader) -> Locks:
         yield on(relation(inner), mode, "the statement says so")
 
 
-# --- rows -------------------------------------------------------------------------------------------------------------
-
-
-def _change_rows(reader: Reader) -> Locks:
-    """INSERT, UPDATE, DELETE, MERGE and COPY, also behind WITH: every table that is written to."""
-    before = ""
-    reader.position = 0
-    while not reader.at_end:
-        word = reader.next.word
-        if reader.accept("INSERT", "INTO") or reader.accept("MERGE", "INTO") or reader.accept("DELETE", "FROM"):
-            yield _rows(reader, "rows")
-        elif word == "UPDATE" and before not in _NOT_A_STATEMENT:
-            reader.take()
-            if not reader.sees("SET"):
-                yield _rows(reader, "rows")
-        elif word == "FROM" and before != "DELETE" and _locks_rows(reader):
-            reader.take()
-            if reader.next.name is not None:
-                yield on(relation(reader), ROW_SHARE, "rows are kept for the transaction")
-        else:
-            reader.take()
-        before = word
-
-
-def _rows(reader: Reader, what: str) -> Lock:
-    reader.accept("ONLY")
-    return on(relation(reader), ROW_EXCLUSIVE, f"only others that change the same {what} wait")
-
-
-def _locks_rows(reader: Reader) -> bool:
-    words = [token.word for token in reader.tokens]
-    return any(a == "FOR" and b in ("UPDATE", "SHARE", "NO", "KEY") for a, b in pairwise(words))
-
-
-def _select(reader: Reader) -> Locks:
-    yield from _change_rows(reader)
-    for token, following in pairwise(reader.tokens):
-        if token.name is not None and following.text == "(":
-            yield replace(unknown(f"{token.name}() may do and lock anything"), part=token.name)
-
-
-def _copy(reader: Reader) -> Locks:
-    if reader.next.text == "(":
-        return
-    table = relation(reader)
-    if reader.next.text == "(":
-        reader.group()
-    if reader.accept("FROM"):
-        yield on(table, ROW_EXCLUSIVE, "rows are added")
+# --- routines, words about things ----------------------------------------------------------------------------------------
 
 
 def _run(reader: Reader) -> Locks:
@@ -395,9 +342,6 @@ def _statement_in(piece: str) -> str:
             tokens = tokens[index:]
             break
     return " ".join(token.text for token in tokens)
-
-
-# --- words about things -----------------------------------------------------------------------------------------------
 
 
 def _comment(reader: Reader) -> Locks:
@@ -425,21 +369,21 @@ _GRAMMAR: Mapping[str, Callable[[Reader], Locks]] = {
     "CALL": _run,
     "CLUSTER": _cluster,
     "COMMENT": _comment,
-    "COPY": _copy,
+    "COPY": copy,
     "CREATE": _create,
-    "DELETE": _change_rows,
+    "DELETE": change_rows,
     "DO": _run,
     "DROP": _drop,
     "EXECUTE": _run,
-    "INSERT": _change_rows,
+    "INSERT": change_rows,
     "LOCK": _lock,
-    "MERGE": _change_rows,
+    "MERGE": change_rows,
     "REFRESH": _refresh,
     "REINDEX": _reindex,
     "SECURITY": _comment,
-    "SELECT": _select,
+    "SELECT": select,
     "TRUNCATE": _truncate,
-    "UPDATE": _change_rows,
+    "UPDATE": change_rows,
     "VACUUM": _vacuum,
-    "WITH": _change_rows,
+    "WITH": change_rows,
 }

@@ -15,12 +15,14 @@ from psycopg.rows import class_row
 
 from hansa.migrate.errors import ProgressMismatch
 from hansa.migrate.online.errors import OperationCancelled, OperationFailed
-from hansa.migrate.online.operation import Alone, Batch, Batches, Operation, Run, Step, Transaction
+from hansa.migrate.online.operation import Alone, Batch, Batches, Foreseeing, Operation, Run, Step, Transaction
 from hansa.migrate.session import Session
 
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 FIRST_BATCH = 500
+BATCH_MIN = 200
+"""Below this the time of a batch is that of its round trips, which smaller batches would only add to."""
 SCRIPT = 0
 """Number under which the revision's own script is remembered."""
 
@@ -61,7 +63,11 @@ def run_up(session: Session, revision: str, operations: Sequence[Operation], *, 
     Raises ProgressMismatch, OperationRefused, UnmappedValues before anything changed; OperationFailed;
     OperationCancelled.
     """
-    return _run(_walks(session, revision, operations, "up", settings=settings))
+    walks = _walks(session, revision, operations, "up", settings=settings)
+    if all(walk.before is None for walk in walks):
+        for walk in walks:
+            walk.foresee()
+    return _run(walks)
 
 
 def run_down(session: Session, revision: str, operations: Sequence[Operation], *, settings: bool = False) -> int:
@@ -117,6 +123,19 @@ class _Walk:
             connection=session.connection, options=session.options, revision=revision, number=number, facts=facts
         )
 
+    def foresee(self) -> None:
+        """Let an operation that can refuse beforehand do so, before any operation of the revision begins."""
+        if isinstance(self.operation, Foreseeing):
+            facts = dict(self.now.facts)
+            self.now.step = "preflight"
+            try:
+                with self.connection.transaction(force_rollback=True):
+                    self.operation.foresee(self.now)
+            except psycopg.Error as error:
+                raise self._failed(error) from error
+            finally:
+                self.now.facts = facts
+
     def run(self) -> int:
         steps = self.operation.up() if self.direction == "up" else self.operation.down()
         left = self._left(steps)
@@ -125,6 +144,7 @@ class _Walk:
         for step in left:
             self.session.guard()
             self.now.step = step.name
+            self.now.starts()
             self._refuse_cancelled()
             self.session.options.working(f"{self._where()} {self.operation.target}")
             self._run_step(step)
@@ -260,6 +280,7 @@ class _Walk:
     def _batch(self, step: Batches, batch: Batch, outcome: list[Any], done: int, total: int) -> None:
         with self.connection.transaction():
             self.session.guard()
+            self.now.starts()
             result = step.work(self.now, batch)
             if result.last is None:
                 self._record(step)
@@ -374,7 +395,7 @@ class _Rate:
 def _adapted(size: int, took: float, wanted: float, bound: int) -> int:
     """The next batch's size: towards the wanted time, at most doubled or halved, so that one odd batch decides little."""
     factor = min(2.0, max(0.5, wanted / max(took, 1e-4)))
-    return min(bound, max(10, round(size * factor)))
+    return min(bound, max(BATCH_MIN, round(size * factor)))
 
 
 def _clear_cancellation(session: Session, revision: str) -> None:

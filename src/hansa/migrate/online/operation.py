@@ -10,7 +10,7 @@ Steps of the way down must work from wherever the way up stopped, because an int
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from psycopg import sql
 
@@ -36,6 +36,10 @@ class Run:
     """Survives interruptions: JSON values that are written with the step that changes them."""
     step: str = ""
     _sent: int = field(default=0)
+
+    def starts(self) -> None:
+        """A step or a batch begins: its statements are counted from 1, so that those of all batches have one place."""
+        self._sent = 0
 
     def execute(self, query: Sql, parameters: Sequence[object] | None = None) -> list[Row]:
         """Run one statement of the engine's own; returns its rows. Raises psycopg.Error."""
@@ -133,4 +137,13 @@ class Operation(Protocol):
 
     def down(self) -> Sequence[Step]:
         """Steps that take it back, from whichever step of the way up was the last."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """An operation that can tell beforehand, whatever the operations before it do, that it will have to refuse."""
+
+    def foresee(self, run: Run) -> None:
+        """Raise OperationRefused; what it does is rolled back, and what it remembers is forgotten."""
         ...

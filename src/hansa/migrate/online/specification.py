@@ -40,7 +40,7 @@ def _operation(where: str, table: Mapping[str, object], maps: Mapping[str, Value
     unknown = sorted(entries.keys() - fields.keys())
     if unknown:
         raise BadOperation(f"{where}: {kind} knows no entry {unknown[0]}; it takes {', '.join(fields)}")
-    required = (name for name, field in fields.items() if field.default is dataclasses.MISSING)
+    required = (name for name, field in fields.items() if field.default is field.default_factory is dataclasses.MISSING)
     missing = [name for name in required if name not in entries]
     if missing:
         raise BadOperation(f"{where}: {kind} needs {missing[0]}")

@@ -63,7 +63,7 @@ def read_map(where: str, table: object) -> ValueMap:
     fold, quarantine = rest.pop("fold", []), rest.pop("quarantine", [])
     if rest:
         raise BadMap(f"{where}: {next(iter(rest))} is unknown; a map has values, quarantine and fold, and no default")
-    if not isinstance(fold, list) or any(name not in FOLDS for name in fold):
+    if not isinstance(fold, list) or not all(isinstance(name, str) and name in FOLDS for name in fold):
         raise BadMap(f"{where}: fold lists {' and '.join(FOLDS)}")
     if not isinstance(quarantine, list) or not all(isinstance(old, str) for old in quarantine):
         raise BadMap(f"{where}: quarantine lists old values")

