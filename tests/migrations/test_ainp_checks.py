@@ -243,7 +243,7 @@ def test_what_we_add_fails_no_check_of_the_guide(dsn, owner, revision):
 
 
 def test_the_rollback_of_usefulness_is_its_down_and_can_be_taken_back(dsn, owner):
-    assert run(dsn, "down", "--steps", "1").exit_code == 0
+    assert run(dsn, "down", "--to", "20261120T010000_discovery").exit_code == 0
     gone = owner.execute("SELECT to_regclass('proof.usefulness_proofs')").fetchone()
     assert run(dsn, "up").exit_code == 0
 

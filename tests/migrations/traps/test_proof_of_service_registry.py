@@ -250,16 +250,19 @@ def test_one_forgotten_word_keeps_a_user_that_its_sibling_would_delete_and_no_ev
 
     assert isinstance(trap.refused('DELETE FROM "users" WHERE "id" = 2'), pg.ForeignKeyViolation)
     assert trap.run('SELECT "user_id" FROM "agent_queries"') == [(2,)]
-    assert (
-        trap.run(
-            """
+    assert trap.run(
+        """
             SELECT conname FROM pg_constraint
              WHERE contype = 'f' AND confdeltype NOT IN ('a', 'r')
                AND connamespace IN ('proof'::regnamespace, 'credits'::regnamespace, 'governance'::regnamespace)
+             ORDER BY conname COLLATE "C"
             """
-        )
-        == []
-    )
+    ) == [
+        # The governance plan names these: evidence loses a reference and stays, the tests of a policy go with it.
+        ("audit_logs_organizationId_fkey",),
+        ("audit_logs_roleAgentId_fkey",),
+        ("mcp_policy_tests_policyId_fkey",),
+    ]
 
 
 def test_the_names_of_the_guide_do_not_fit_a_ledger_of_32_characters(trap, folder, dsn):
