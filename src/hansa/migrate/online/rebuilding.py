@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from hansa.migrate.online.conversion import Plan
+from hansa.migrate.online.indexes import unhurried
 from hansa.migrate.online.operation import Run
 from hansa.migrate.online.relations import Column, Relation, verbatim
 
@@ -53,7 +54,6 @@ def build_indexes(run: Run, plan: Plan, table: Relation, column: str, *, retyped
 
 def build(run: Run, table: Relation, name: str, definition: sql.Composed) -> None:
     """Build one index concurrently, unless it is there; what an interrupted build left is removed first."""
-    run.execute("SELECT pg_catalog.set_config('lock_timeout', '0', false)")  # nobody queues behind this kind of lock
     valid = run.one(
         """
         SELECT i.indisvalid FROM pg_catalog.pg_index AS i
@@ -62,10 +62,11 @@ def build(run: Run, table: Relation, name: str, definition: sql.Composed) -> Non
         """,
         [table.oid, name],
     )
-    if valid is False:
-        run.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(table.schema, name)))
-    if not valid:
-        run.execute(definition)
+    with unhurried(run):
+        if valid is False:
+            run.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(table.schema, name)))
+        if not valid:
+            run.execute(definition)
 
 
 def remove_spare_indexes(run: Run, plan: Plan, table: Relation) -> None:
@@ -133,11 +134,11 @@ def promise(run: Run, plan: Plan, table: Relation, *, before: bool) -> None:
 
 def keep_promises(run: Run, plan: Plan, table: Relation) -> None:
     """Check every row for what was promised. Can be repeated."""
-    run.execute("SELECT pg_catalog.set_config('lock_timeout', '0', false)")  # nobody queues behind this kind of lock
     stand_in = plan.name("not null")
     valid = [check.name for check in plan.checks if check.valid]
-    for name in _not_valid(run, plan, table, [stand_in, *valid]):
-        _alter(run, table, sql.SQL("VALIDATE CONSTRAINT {}").format(sql.Identifier(name)))
+    with unhurried(run):
+        for name in _not_valid(run, plan, table, [stand_in, *valid]):
+            _alter(run, table, sql.SQL("VALIDATE CONSTRAINT {}").format(sql.Identifier(name)))
     if _has_constraint(run, table, stand_in):
         # Apart from each other: in one command the proof would be dropped before it is used, and every row read again.
         with run.connection.transaction():
