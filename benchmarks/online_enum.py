@@ -6,6 +6,7 @@ so lost writes are counted exactly. Every run starts from a fresh copy of the sa
 and the second repetition takes them in the reverse order.
 
     .venv/bin/python benchmarks/online_enum.py --rows 5000000 --reps 2 --write docs/explanation/online-operations.json
+    .venv/bin/python benchmarks/online_enum.py --render docs/explanation/online-operations.{json,md}
 """
 
 from __future__ import annotations
@@ -255,6 +256,55 @@ def write_revision(folder: Path) -> None:
     (revision / "down.sql").write_text("DROP TYPE public.tx_status;\n")
 
 
+BEGIN, END = "<!-- benchmark -->", "<!-- end of benchmark -->"
+
+
+def rendered(results: dict[str, Any]) -> str:
+    """The table of the documentation: one row for each variant, its repetitions side by side."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for run in results["runs"]:
+        runs.setdefault(run["variant"], []).append(run)
+    head = ("", "migration s", "p50 ms", "p99 ms", "longest stall ms", "over 1 s", "failed", "lost writes")
+    tail = ("rows coerced", "log MB", "table MB", "NOT NULL, index kept", "down")
+    lines = ["| " + " | ".join((*head, *tail)) + " |", "|---" * (len(head) + len(tail)) + "|"]
+    for variant, found in runs.items():
+        found.sort(key=lambda run: run["repetition"])
+        cells = (
+            [f"{run['seconds']:,}" for run in found],
+            *(
+                [f"{run[key]:,}" for run in found]
+                for key in (
+                    "p50_ms",
+                    "p99_ms",
+                    "worst_ms",
+                    "over_1s",
+                    "failed",
+                    "lost_writes",
+                    "coerced_rows",
+                    "wal_mb",
+                    "table_mb",
+                )
+            ),
+        )
+        kept = ["yes" if run["not_null_kept"] and run["index_kept"] else "no" for run in found]
+        downs = sorted({run["down"] for run in found})
+        row = [variant, *(" / ".join(cell) for cell in cells), " / ".join(kept), ", ".join(downs)]
+        lines.append("| " + " | ".join(row) + " |")
+    words = (
+        f"{results['rows']:,} rows, {results['rate']:g} statements a second of two clients in an open loop, both repetitions "
+        "side by side. Response times count from the moment a statement was due. Numbers of one machine with two cores; "
+        "`benchmarks/online_enum.py` measures yours."
+    )
+    return "\n".join((BEGIN, "", *lines, "", words, "", END))
+
+
+def render(numbers: Path, page: Path) -> None:
+    text = page.read_text()
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2] if END in rest else rest
+    page.write_text(before + rendered(json.loads(numbers.read_text())) + after)
+
+
 def one(watch: psycopg.Connection[Any], query: str, *values: Any) -> Any:
     return (
         watch.execute(query, values or None).fetchone()[0]
@@ -270,7 +320,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=40.0, help="statements a second of each of the two clients")
     parser.add_argument("--variants", nargs="+", default=["literal", "alter type", "ours"])
     parser.add_argument("--write", type=Path, help="keep the numbers as JSON")
+    parser.add_argument("--render", nargs=2, type=Path, metavar=("JSON", "PAGE"), help="put kept numbers into a page")
     asked = parser.parse_args()
+    if asked.render:
+        render(*asked.render)
+        return
     home = Path(tempfile.mkdtemp(prefix="hansa-bench-"))
     home.chmod(0o755)
     cluster = EmbeddedPostgres(home / "pg", settings={"max_wal_size": "8GB", "shared_buffers": "512MB"})
