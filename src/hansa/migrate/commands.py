@@ -18,7 +18,7 @@ from hansa.migrate.errors import (
     StatementFailed,
     UnknownRevision,
 )
-from hansa.migrate.expectations import expecting
+from hansa.migrate.expectations import expecting, left_open
 from hansa.migrate.graph import with_requirements
 from hansa.migrate.ledger import Ledger
 from hansa.migrate.online.errors import OperationFailed
@@ -68,7 +68,7 @@ def up(
         _refuse_half_way(state, waiting, "up")
         for condition in conditions:
             condition(session, state, waiting)
-        if not waiting:
+        if not waiting and not left_open(session):
             return Report(steps=())
         with expecting(session):
             return Report(steps=tuple(_run(session, revision, "up", state) for revision in waiting))
@@ -98,9 +98,11 @@ def down(
         for revision in chosen:
             _refuse_irreversible(revision, state)
         _refuse_half_way(state, chosen, "down")
-        if not chosen:
+        if not chosen and not left_open(session):
             return Report(steps=())
         with expecting(session):
+            if not chosen:
+                return Report(steps=())
             if all(revision.transactional and revision.id not in state.begun for revision in chosen):
                 with _failure_recorded(session, chosen):
                     return Report(steps=run_together(session, chosen, "down"))

@@ -43,6 +43,11 @@ def expecting(session: Session) -> Generator[None]:
     _end(session, before)
 
 
+def left_open(session: Session) -> bool:
+    """Whether a run was killed between its last revision and the record of the catalog that it led to."""
+    return session.connection.execute("SELECT FROM mig.catalog_before").fetchone() is not None
+
+
 def expect(session: Session, catalog: Snapshot) -> None:
     """Replace what is expected, in the current transaction if there is one; the beginning of a killed run is void."""
     session.connection.execute("DELETE FROM mig.catalog_snapshots")

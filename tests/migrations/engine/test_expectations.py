@@ -156,3 +156,20 @@ def test_a_table_that_somebody_holds_exclusively_is_named_with_its_holder(folder
 
     assert [notice.message for notice in heard if "trying again (1 of 2)" in notice.message]
     assert migrate.up(dsn, folder.path).revisions == ("20260102T000000_b",)
+
+
+def test_a_run_that_was_killed_before_it_recorded_the_catalog_is_closed_by_the_next(folder, dsn, ask, monkeypatch):
+    folder.table("20260101T000000_a", "a")
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hansa.migrate.expectations._end", killed)
+        with pytest.raises(Killed):
+            migrate.up(dsn, folder.path)
+    report = migrate.up(dsn, folder.path)
+
+    assert report.revisions == ()
+    assert told(dsn) == []
+    assert ask("SELECT count(*) FROM mig.catalog_before") == [(0,)]

@@ -287,6 +287,20 @@ def test_a_client_that_inserts_by_position_is_understood(agents):
     ]
 
 
+def test_a_late_value_without_a_place_is_set_aside_by_the_swap_itself(agents):
+    for step in ("set aside late", "check"):
+        with pytest.raises(Killed):
+            agents.up(STEPWISE, die_in=step)
+        agents.ask("INSERT INTO shop.agents (org, status, name) VALUES (9, 'Unknown', %s)", step)
+
+    agents.up(STEPWISE)
+
+    assert agents.one("SELECT count(*) FROM mig.quarantine") == 2
+    assert agents.one("SELECT count(*) FROM shop.agents WHERE org = 9") == 0
+    agents.down(STEPWISE)
+    assert agents.ask("SELECT status FROM shop.agents WHERE org = 9") == [("Unknown",), ("Unknown",)]
+
+
 def test_a_late_value_fails_no_client_and_stops_the_swap_until_it_is_changed(agents):
     for step in ("sync", "check", "swap"):
         with pytest.raises(Killed):

@@ -47,6 +47,8 @@ from hansa.migrate.online.values import ValueMap
 
 KEEP = "keep"
 ALL = sql.SQL("true")
+LATE_ROWS = 500
+"""How many rows without a place are set aside at a time under the lock of the swap."""
 
 # Where the database stands, among the facts; nothing before the first change.
 STAGE = "stage"
@@ -309,7 +311,8 @@ def _check(run: Run) -> None:
     plan, table = _state(run)
     if run.facts[STAGE] != EXPANDED:
         return
-    feasibility.refuse_unconverted(run, plan, table)
+    # What has no place and is written from here on is set aside under the lock of the swap.
+    feasibility.refuse_unmapped(run, plan, table, plan.unconverted(), feasibility.TO_GO_ON)
     old, new = _of("t", plan.column), _of("t", plan.new)
     rows = run.execute(
         sql.SQL(
@@ -340,6 +343,8 @@ def _swap(run: Run) -> None:
         return
     _lock(run, table)
     _prefer_indexes(run)
+    while _set_aside_late(run, Batch(after=None, rows=LATE_ROWS)).last is not None:
+        pass  # the few that clients wrote since the step before, and nobody writes now
     feasibility.refuse_unconverted(run, plan, table)
     stop_following(run, plan, table)
     rebuilding.strip(run, plan, table)
