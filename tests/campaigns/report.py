@@ -146,6 +146,12 @@ def write_report(result: Result, path: Path) -> None:
     numbers = report(result)
     path.write_text(json.dumps(numbers, indent=1) + "\n")
     page = path.with_suffix(".md")
-    before, _, rest = page.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    page.write_text(f"{before}{BEGIN}\n{table(numbers)}\n{END}{after}")
+    page.write_text(between(page.read_text(), BEGIN, END, table(numbers)))
+
+
+def between(page: str, begin: str, end: str, text: str) -> str:
+    """The page with this text between its two marks, and everything else as it was."""
+    before, _, rest = page.partition(begin)
+    after = rest.partition(end)[2]
+    assert after, f"the page has the marks {begin} and {end}, and goes on after them"
+    return f"{before}{begin}\n{text}\n{end}{after}"

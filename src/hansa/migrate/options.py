@@ -73,11 +73,13 @@ class Pace:
     batch_rows_max: int = 20_000
     rest: float = 0.25
     """Pause after a batch, as a share of the time it took."""
+    rest_per_waiter: float = 1.0
+    """By how much that share grows with each session that waits for a lock."""
     lag_bytes_max: int = 64 * 1024 * 1024
     """Batches wait while a streaming replica is further behind than this."""
 
     def __post_init__(self) -> None:
-        if min(self.lock_timeout_s, self.batch_s, self.lock_pause_s_max) <= 0 or self.rest < 0:
+        if min(self.lock_timeout_s, self.batch_s, self.lock_pause_s_max) <= 0 or min(self.rest, self.rest_per_waiter) < 0:
             raise BadRequest("times must be positive, and the rest not negative")
         if min(self.lock_tries, self.batch_rows_max, self.lag_bytes_max) < 1:
             raise BadRequest("tries, rows and bytes must be at least 1")

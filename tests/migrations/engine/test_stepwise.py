@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import psycopg
@@ -19,7 +20,7 @@ import pytest
 from hansa import migrate
 from hansa.migrate import errors
 from hansa.migrate.catalog import differences, snapshot
-from hansa.migrate.online import kinds
+from hansa.migrate.online import engine, kinds
 from hansa.migrate.online.errors import OperationCancelled, OperationFailed
 from hansa.migrate.online.operation import Alone, Batches, Done, Transaction
 from hansa.migrate.options import Pace
@@ -651,3 +652,43 @@ def test_a_second_deployer_waits_while_an_operation_is_under_way(items, dsn, ask
         wake(ask)
         with pytest.raises(OperationFailed):
             running.result(30)
+
+
+def test_batches_rest_longer_while_sessions_of_the_database_wait_for_locks(items, dsn, monkeypatch):
+    rests = []
+    monkeypatch.setattr("hansa.migrate.online.engine.time.sleep", rests.append)
+    crowd = iter([0, 0, 3])
+    monkeypatch.setattr("hansa.migrate.online.engine._Walk._pressure", lambda _: (0, next(crowd, 0)))
+
+    migrate.up(dsn, items.path, options=migrate.Options(online=Pace(rest=0, rest_per_waiter=1.0, batch_rows_max=400)))
+
+    assert [rest > 0 for rest in rests[:4]] == [False, False, True, False]
+
+
+def test_the_pressure_counts_those_who_wait_for_locks_in_this_database(dsn, ask):
+    ask("CREATE TABLE elsewhere (n int)")
+    with psycopg.connect(dsn) as holder, psycopg.connect(dsn) as look, ThreadPoolExecutor(1) as beside:
+        holder.execute("LOCK TABLE elsewhere")
+        waiting = beside.submit(ask, "SELECT count(*) FROM elsewhere")
+        wait_for(ask, "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND relation = 'elsewhere'::regclass")
+        crowded = engine._Walk._pressure(SimpleNamespace(connection=look))
+        holder.rollback()
+        waiting.result()
+        alone = engine._Walk._pressure(SimpleNamespace(connection=look))
+
+    assert (crowded, alone) == ((0, 1), (0, 0))
+
+
+def test_batches_wait_for_a_replica_that_is_far_behind_and_say_so(items, dsn, monkeypatch):
+    heard = []
+    monkeypatch.setattr("hansa.migrate.online.engine.time.sleep", lambda _: None)
+    behind = iter([2_000, 2_000, 500])
+    monkeypatch.setattr("hansa.migrate.online.engine._Walk._pressure", lambda _: (next(behind, 0), 0))
+
+    migrate.up(
+        dsn,
+        items.path,
+        options=migrate.Options(notify=heard.append, online=Pace(lag_bytes_max=1_000, batch_rows_max=400)),
+    )
+
+    assert len([notice for notice in heard if "waiting for a replica" in notice.message]) == 2

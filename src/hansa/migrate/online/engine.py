@@ -21,6 +21,8 @@ from hansa.migrate.session import Session
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 FIRST_BATCH = 500
+WAITERS_MAX = 20
+"""More waiting sessions than this slow the batches down no further."""
 BATCH_MIN = 200
 """Below this the time of a batch is that of its round trips, which smaller batches would only add to."""
 SCRIPT = 0
@@ -305,24 +307,31 @@ class _Walk:
         outcome.append(result)
 
     def _rest(self, took: float) -> None:
-        """Leave room for the traffic: a share of the time the batch took, longer while a replica lags behind."""
+        """Leave room for the traffic: a share of the time the batch took, longer while others wait for locks or replicas.
+
+        Who waits need not wait for us: work that comes second to the traffic steps back whenever the traffic is stuck.
+        """
         pace = self.session.options.online
-        time.sleep(took * pace.rest)
-        while self._lag() > pace.lag_bytes_max:
+        lag, waiting = self._pressure()
+        time.sleep(took * (pace.rest + pace.rest_per_waiter * min(waiting, WAITERS_MAX)))
+        while lag > pace.lag_bytes_max:
             self.session.options.waiting(f"{self._where()}: waiting for a replica to catch up")
             self._refuse_cancelled()
             time.sleep(1.0)
+            lag, _ = self._pressure()
 
-    def _lag(self) -> int:
-        """Bytes that the slowest streaming replica is behind."""
+    def _pressure(self) -> tuple[int, int]:
+        """Bytes that the slowest streaming replica is behind, and how many sessions of this database wait for a lock."""
         row = self.connection.execute(
             """
-            SELECT coalesce(max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), replay_lsn)), 0)::bigint
-            FROM pg_catalog.pg_stat_replication
-            WHERE state = 'streaming'
+            SELECT
+              (SELECT coalesce(max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), replay_lsn)), 0)::bigint
+               FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'),
+              (SELECT count(*) FROM pg_catalog.pg_stat_activity
+               WHERE datname = pg_catalog.current_database() AND wait_event_type = 'Lock')
             """
         ).fetchone()
-        return row[0] if row else 0
+        return (row[0], row[1]) if row else (0, 0)
 
     def _refuse_cancelled(self) -> None:
         row = self.connection.execute(
