@@ -79,7 +79,10 @@ class Pace:
     """Batches wait while a streaming replica is further behind than this."""
 
     def __post_init__(self) -> None:
-        if min(self.lock_timeout_s, self.batch_s, self.lock_pause_s_max) <= 0 or min(self.rest, self.rest_per_waiter) < 0:
+        if (
+            min(self.lock_timeout_s, self.batch_s, self.lock_pause_s_max) <= 0
+            or min(self.rest, self.rest_per_waiter) < 0
+        ):
             raise BadRequest("times must be positive, and the rest not negative")
         if min(self.lock_tries, self.batch_rows_max, self.lag_bytes_max) < 1:
             raise BadRequest("tries, rows and bytes must be at least 1")
