@@ -137,13 +137,13 @@ def _check(run: Run) -> None:
     if not _tells_old_values(run, changed, table):
         return
     _count_originals(run)
+    # A row that left its value and came back has an older original kept, but its value alone says what it holds.
+    query = """
+      SELECT count(*) FROM ({}) AS r WHERE mig_old IS DISTINCT FROM mig_value AND mig_old IS DISTINCT FROM mig_back
+    """
     with run.connection.transaction():
         pin(run, silent=False)
-        lost = run.one(
-            sql.SQL("SELECT count(*) FROM ({}) AS r WHERE mig_old IS DISTINCT FROM mig_value").format(
-                _recalled(changed, table, sql.SQL("true"))
-            )
-        )
+        lost = run.one(sql.SQL(query).format(_recalled(changed, table, sql.SQL("true"))))
     if lost:
         raise ValuesLost(f"{table.label}.{changed.plan.old}: {lost} old values are not kept; take this back, try again")
 
@@ -229,12 +229,15 @@ def _analyze(run: Run) -> None:
 
 
 def _recalled(changed: Retyping, table: Relation, rows: sql.Composable) -> sql.Composed:
-    """Query of key, new value, old value and what the old value should be, all but the key as text, of rows `t`."""
+    """Query of key, new value, old value, what `back` makes of the new one, and what the old value should be, of rows `t`.
+
+    All but the key as text. What it should be is its kept original, unless the row was changed since.
+    """
     plan = changed.plan
     old, new = _columns(changed)
     return sql.SQL("""
       SELECT {key}, {new} AS mig_new, {old} AS mig_old,
-             CASE WHEN p.key IS NULL THEN {back} ELSE p.original END AS mig_value
+             {back} AS mig_back, CASE WHEN p.key IS NULL THEN {back} ELSE p.original END AS mig_value
       FROM {table} AS t
       LEFT JOIN mig.preimages AS p ON p.revision = {revision} AND p.operation = {number} AND p.key = {text}
                                   AND p.converted IS NOT DISTINCT FROM {new}
