@@ -22,7 +22,7 @@ from hansa.kernel.ids import DecisionId, IntentId, NegotiationId
 from hansa.kernel.money import Credits
 from hansa.registry import commands as registry
 
-COMMANDS = "hansa.negotiation.commands"
+COMMANDS = "hansa.negotiation.commands.deals"
 GATE: Name = (COMMANDS, "hire_gate")
 DECIDE: Name = ("hansa.governance.commands.hire", "decide_hire")
 
@@ -69,7 +69,7 @@ def test_only_two_statements_lead_there(planned: dict[Statement, Touched]):
         if found.mentions & {"negotiation.open", "negotiation.accept"} or "negotiation.negotiations" in found.writes
     }
 
-    assert calling == {"negotiation.commands.OPEN", "negotiation.commands.ACCEPT"}
+    assert calling == {"negotiation.commands.deals.OPEN", "negotiation.commands.deals.ACCEPT"}
 
 
 @pytest.mark.parametrize(("command", "statement"), [("initiate", "OPEN"), ("accept", "ACCEPT")])

@@ -1,4 +1,4 @@
-"""What can be done in a negotiation."""
+"""Deals: an intent, the haggle about it in rounds, and the settlement of what was agreed."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
