@@ -86,7 +86,8 @@ def down(
     """Revert the latest revisions, last applied first: all of them or none, unless one is not transactional.
 
     Give exactly one of `to` (this revision stays), `steps` (how many go) and `everything`.
-    Raises Irreversible before anything runs when one of them has no way back.
+    Raises Irreversible before anything runs when one of them has no way back, and DataWouldBeLost when tables or
+    columns that hold data would go, unless the options say that they may.
     """
     if sum((to is not None, steps is not None, everything)) != 1:
         raise BadRequest("say exactly one of: down to a revision, a number of steps, or everything")

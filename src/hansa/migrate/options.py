@@ -106,6 +106,8 @@ class Options:
     """Hears what the run waits for and works on."""
     observer: "Observer | None" = None
     """Watches every statement from the same session, as a rehearsal does."""
+    lose_data: bool = False
+    """Whether a way down may take tables and columns away that hold data; one that is not transactional always may."""
     online: Pace = field(default_factory=Pace)
     """How gently online operations treat the traffic beside them."""
 

@@ -16,6 +16,7 @@ from hansa.migrate.chain import EventKind
 from hansa.migrate.errors import LockTimeout, ProgressMismatch, Refusal, StatementFailed
 from hansa.migrate.hooks import want as want_hooks
 from hansa.migrate.ledger import Progress
+from hansa.migrate.losses import without_loss
 from hansa.migrate.observing import Place
 from hansa.migrate.results import Step
 from hansa.migrate.revisions import Revision, Script
@@ -38,12 +39,16 @@ def run_together(session: Session, revisions: Sequence[Revision], direction: str
     """Run transactional revisions in one transaction with their ledger entries: all of them, or none.
 
     When a statement does not get its lock, the whole transaction starts again: pausing inside it would keep
-    everything it already locked away from everybody else.
+    everything it already locked away from everybody else. Raises DataWouldBeLost on a way down, unless told to lose it.
     """
+
+    def run() -> tuple[Step, ...]:
+        return tuple(_run_transactional(session, revision, direction) for revision in revisions)
 
     def attempt() -> tuple[Step, ...]:
         with session.connection.transaction():
-            return tuple(_run_transactional(session, revision, direction) for revision in revisions)
+            keeping = direction == "down" and not session.options.lose_data
+            return without_loss(session.connection, run) if keeping else run()
 
     steps = with_retries(session, lambda: _named_commit(revisions[-1], direction, attempt))
     session.settle()

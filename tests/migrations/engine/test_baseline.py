@@ -4,7 +4,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from hansa import migrate
-from hansa.migrate import errors
+from hansa.migrate import Options, errors
 from hansa.migrate.online import kinds
 from hansa.migrate.online.operation import Transaction
 from hansa.migrate.results import State
@@ -42,7 +42,7 @@ def test_a_database_that_others_made_is_adopted_without_running_anything(history
     assert migrate.up(dsn, history.path).revisions == (C,)
     assert migrate.seed(dsn, history.path).revisions == (A,)
     assert migrate.seed(dsn, history.path).skipped == (A,)
-    assert migrate.down(dsn, history.path, everything=True).revisions == (C, B, A)
+    assert migrate.down(dsn, history.path, everything=True, options=Options(lose_data=True)).revisions == (C, B, A)
 
 
 def test_every_difference_is_told_and_nothing_is_recorded(history, dsn, ask):

@@ -60,7 +60,7 @@ def test_a_whole_deployment_as_tables(folder, run):
     results = [
         run(*words.split()) for words in ("status", "plan", "up", "status", "plan", "up", "verify", "seed", "seed")
     ]
-    down, empty = run("down", "--all", "--actor", "somebody"), run("down", "--all")
+    down, empty = run("down", "--all", "--actor", "somebody", "--lose-data"), run("down", "--all")
 
     assert [result.exit_code for result in results] == [2, 2, 0, 0, 0, 0, 0, 0, 0]
     status, plan, up, after, nothing, again, verify, seed, seeded = map(rows, results)

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hansa import migrate
-from hansa.migrate import errors
+from hansa.migrate import Options, errors
 from hansa.migrate.cli import app
 
 A, B = "20260101T000000_a", "20260102T000000_b"
@@ -213,7 +213,7 @@ def test_what_was_wanted_goes_with_its_revision_and_is_wanted_again_with_it(fold
     gone = migrate.hooks(dsn)
     migrate.up(dsn, folder.path)
     migrate.run_hooks(dsn, folder.path)
-    migrate.down(dsn, folder.path, everything=True)
+    migrate.down(dsn, folder.path, everything=True, options=Options(lose_data=True))
     migrate.up(dsn, folder.path)
 
     assert gone == ()

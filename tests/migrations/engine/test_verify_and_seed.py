@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hansa import migrate
-from hansa.migrate import errors
+from hansa.migrate import Options, errors
 from hansa.migrate.cli import Defaults, app, make_app
 
 A, B = "20260101T000000_a", "20260102T000000_b"
@@ -99,7 +99,7 @@ def test_a_seed_runs_once_for_each_application(folder, dsn, ask):
     assert (first.revisions, first.skipped) == ((A,), ())
     assert (second.revisions, second.skipped) == ((), (A,))
     assert ask("SELECT count(*) FROM a") == [(2,)]
-    migrate.down(dsn, folder.path, everything=True)
+    migrate.down(dsn, folder.path, everything=True, options=Options(lose_data=True))
     migrate.up(dsn, folder.path)
     assert migrate.seed(dsn, folder.path).revisions == (A,)
     assert ask("SELECT count(*) FROM a") == [(2,)]

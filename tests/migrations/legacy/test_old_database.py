@@ -207,7 +207,7 @@ def test_the_adoption_history_goes_over_a_full_database_and_back_without_a_trace
         assert verified.ok, verified.failed
         assert down.revisions == up.revisions[::-1]
         assert digests(connection) == before
-    migrate.down(old_dsn, legacy.REVISIONS, everything=True)
+    migrate.down(old_dsn, legacy.REVISIONS, everything=True, options=migrate.Options(lose_data=True))
 
 
 @pytest.mark.parametrize("probe", load_probes(legacy.PROBES).probes, ids=lambda probe: probe.name)

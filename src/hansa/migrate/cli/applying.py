@@ -74,14 +74,17 @@ def add(app: typer.Typer, defaults: Defaults) -> None:
         ] = None,
         steps: Annotated[int | None, typer.Option(help="Revert this many.")] = None,
         everything: Annotated[bool, typer.Option("--all", help="Revert everything.")] = False,
+        lose_data: Annotated[
+            bool, typer.Option("--lose-data", help="Also what takes away tables or columns that hold data.")
+        ] = False,
         lock_timeout: LockTimeout = 5.0,
         wait: Wait = None,
         actor: Actor = None,
         output: Out = Output.TABLE,
     ) -> None:
-        """Revert the latest revisions, last applied first, wholly or not at all."""
+        """Revert the latest revisions, last applied first, wholly or not at all; refuse to lose data."""
         with answering(output):
-            chosen = options(lock_timeout=lock_timeout, wait=wait, actor=actor)
+            chosen = options(lock_timeout=lock_timeout, wait=wait, actor=actor, lose_data=lose_data)
             place = defaults.place(dsn, directory)
             report = migrate.down(*place, to=to, steps=steps, everything=everything, options=chosen)
             show_report(report, "reverted", output)

@@ -104,5 +104,13 @@ def leave(code: int) -> None:
         raise typer.Exit(code)
 
 
-def options(*, lock_timeout: float = 5.0, wait: float | None = None, actor: str | None = None) -> Options:
-    return Options(lock_timeout_s=lock_timeout, deployer_wait_s=wait, actor=actor or current_actor(), notify=tell)
+def options(
+    *, lock_timeout: float = 5.0, wait: float | None = None, actor: str | None = None, lose_data: bool = False
+) -> Options:
+    return Options(
+        lock_timeout_s=lock_timeout,
+        deployer_wait_s=wait,
+        actor=actor or current_actor(),
+        notify=tell,
+        lose_data=lose_data,
+    )

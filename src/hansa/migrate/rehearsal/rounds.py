@@ -165,7 +165,7 @@ class Stage:
     def _down(self, count: int) -> float:
         self.options.working(f"down: {count} revision{'' if count == 1 else 's'}")
         started = self.clock()
-        down(self.dsn, self.directory, steps=count, options=self.options)
+        down(self.dsn, self.directory, steps=count, options=replace(self.options, lose_data=True))  # it is a copy
         return _ms(self.clock() - started)
 
     def _verified(self, done: Round) -> Round:
