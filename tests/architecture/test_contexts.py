@@ -20,7 +20,8 @@ from hansa.infra.embedded import Server
 from hansa.migrate import testing, up
 from hansa.migrations import DIRECTORY
 
-FIRST = "20261120T000000_ops"
+OPS = ("20261120T000000_ops", "20261121T010700_rate_limits")
+"""What the outbox, the queue and their neighbours come from: they belong to no context."""
 REVISED = {"governance": "20261121T005000_governance_types", "proof": "20261121T004000_usefulness"}
 """Contexts that later migrations changed -> the first of them. For these the catalog alone compares."""
 
@@ -77,7 +78,8 @@ def test_a_revised_context_names_the_migration_that_revised_it(context: str):
 @pytest.fixture
 def from_files(postgres: Server, server_dsn: str, tmp_path: Path) -> Iterator[psycopg.Connection[object]]:
     """A database made from the SQL files of the contexts; only roles, queue and outbox come from their migration."""
-    shutil.copytree(DIRECTORY / FIRST, tmp_path / FIRST)
+    for revision in OPS:
+        shutil.copytree(DIRECTORY / revision, tmp_path / revision)
     name = f"files_{uuid.uuid4().hex}"
     with psycopg.connect(server_dsn, autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from entry.test_refusals import refusal, refused, signed
+from given.identity import Alias
 from given.registry import card_document
 from hansa.client import Hansa, Refused
 from hansa.identity.models import rotation_statement
@@ -15,16 +16,6 @@ from hansa.infra.keys import AgentKey
 from hansa.infra.signatures import sign_request
 from hansa.kernel import base58
 from hansa.registry.cards import sign_card
-
-
-class Alias:
-    """A key that calls itself by another of its names."""
-
-    def __init__(self, key, did, key_id):
-        self.key, self.did, self.key_id, self.public_key, self.wallet = key, did, key_id, key.public_key, key.wallet
-
-    def sign(self, message):
-        return self.key.sign(message)
 
 
 def accepted(buyer, seller, *, price=90_000, **terms):
