@@ -8,7 +8,8 @@ and trace. The view
 `proof.differences` counts everything again from the evidence and is empty when the published numbers are right.
 
 A settlement calls `commands.record_outcome` in its own transaction; the numbers follow in a reaction to
-`OutcomeRecorded`, so that no settlement waits for another one's scores. Publishes `ReputationChanged`,
+`OutcomeRecorded`, so that no settlement waits for another one's scores. `commands.note_evidence` does the same for
+what attesters and arbiters find out; trust follows `EvidenceNoted`. Publishes `ReputationChanged`,
 `TrustChanged`, `WorkPublished`, `DisclosureAsked`, `WorkDisclosed`, `UsefulWorkProven` and `UsefulnessChanged`.
 Sources: Proof-of-Service registry (work history, reputation), AINP (trust, usefulness).
 """
