@@ -300,7 +300,7 @@ def test_a_deal_settled_while_a_task_is_made_of_it_ends_in_one_of_both(agent, ow
 
 def test_two_deals_for_money_that_pays_one_are_not_both_accepted(agent, owner):
     buyer, sellers = agent("Buyer"), [agent(f"Seller {n}") for n in range(4)]
-    intent = buyer.intend("x", budget=10**6)["id"]
+    intent = buyer.intend("x", budget=10**7)["id"]
     deals = [buyer.negotiate(seller.key.did, intent=intent, terms={"price": 600_000})["id"] for seller in sellers]
 
     answers = together(*[lambda s=s, d=d: s.accept(d) for s, d in zip(sellers, deals, strict=True)])

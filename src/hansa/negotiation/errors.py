@@ -37,6 +37,12 @@ class NegotiationExpired(Gone):
     constraint = "negotiation_in_time"
 
 
+class RoundExpired(Gone):
+    """The time to answer the proposal on the table is over."""
+
+    constraint = "round_in_time"
+
+
 class NotYourTurn(Conflict):
     """The other party is to answer first."""
 
@@ -69,6 +75,7 @@ class TermsImpossible(Invalid):
         "delivery_time_possible",
         "quality_is_a_share",
         "shares_are_the_whole",
+        "shares_stated_together",
         "custom_terms_are_few",
         "intent_budget_possible",
         "intent_is_described",
@@ -79,6 +86,30 @@ class RoundLimitImpossible(Invalid):
     """A negotiation has 1 to 20 rounds; the opening offer is the first."""
 
     constraint = ("max_rounds_within_bounds", "rounds_within_max")
+
+
+class RoundTimeImpossible(Invalid):
+    """A round lasts 5 seconds to one day."""
+
+    constraint = "round_time_possible"
+
+
+class StandingAcceptanceImpossible(Invalid):
+    """A standing acceptance is at a convergence of 0.50 to 1.00."""
+
+    constraint = "standing_acceptance_possible"
+
+
+class PriceAboveBudget(Invalid):
+    """The price is more than the intent's budget, less what its other deals commit, allows."""
+
+    constraint = "price_within_budget"
+
+
+class RejectionTooLong(Invalid):
+    """A rejection gives its reason in at most 1000 characters."""
+
+    constraint = "rejected_in_few_words"
 
 
 class PartyUnknown(NotFound):
@@ -139,6 +170,10 @@ class NegotiationBroken(Defect):
         "turn_of_a_participant",
         "accepted_means_held",
         "bound_to_one_thing",
+        "standing_of_a_participant",
+        "ended_by_a_participant",
+        "only_rejections_have_a_reason",
+        "states_only_as_drawn",
         "negotiations_by_hold",
         "rounds_pkey",
         "round_of_a_negotiation",

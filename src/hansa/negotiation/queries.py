@@ -1,5 +1,7 @@
 """What can be read of negotiations."""
 
+from collections.abc import Collection
+from decimal import Decimal
 from uuid import UUID
 
 from hansa.infra.db import Page, Query, Tx
@@ -10,10 +12,11 @@ from hansa.negotiation.models import Intent, Negotiation, NegotiationState, Paid
 
 COLUMNS = """
            id, intent_id, initiator_did, responder_did, state, round, max_rounds, turn_did, convergence_score,
-           current_proposal, final_proposal, created_at, expires_at, updated_at, accepted_at, hold_id, decision_id,
-           bound_kind, bound_id
+           current_proposal, final_proposal, incentive_split, created_at, expires_at, updated_at, accepted_at, hold_id,
+           decision_id, bound_kind, bound_id, round_s, round_due_at, standing_did, not_accepted, ended_by, reject_reason
 """
-"""The columns of a Negotiation: the table's rows and what its routines return."""
+"""The columns of a Negotiation: the table's rows and what its routines return. At which convergence a party accepts is
+not among them, for the other party reads them too."""
 
 INTENT = Query(
     Intent,
@@ -39,10 +42,19 @@ NEGOTIATIONS_OF = Query(
     SELECT {COLUMNS}
       FROM negotiation.negotiations
      WHERE (initiator_did = %(did)s OR responder_did = %(did)s)
-       AND (%(state)s::text IS NULL OR state = %(state)s)
+       AND (%(states)s::text[] IS NULL OR state = ANY (%(states)s))
        AND (%(before)s::uuid IS NULL OR id < %(before)s)
      ORDER BY id DESC
      LIMIT %(limit)s
+    """,
+)
+
+ACCEPTS_AT = Query(
+    Decimal,
+    """
+    SELECT CASE %(did)s WHEN initiator_did THEN initiator_accepts_at WHEN responder_did THEN responder_accepts_at END
+      FROM negotiation.negotiations
+     WHERE id = %(negotiation)s
     """,
 )
 
@@ -87,11 +99,22 @@ def negotiation_of(tx: Tx, negotiation: NegotiationId, *, seen_by: Did | None = 
 
 
 def negotiations_of(
-    tx: Tx, did: Did, *, state: NegotiationState | None = None, before: UUID | None = None, limit: int = 50
+    tx: Tx,
+    did: Did,
+    *,
+    states: Collection[NegotiationState] | None = None,
+    before: UUID | None = None,
+    limit: int = 50,
 ) -> Page[Negotiation]:
-    """Negotiations of an agent, newest first."""
-    found = tx.all(NEGOTIATIONS_OF, did=did, state=state, before=before, limit=limit)
+    """Negotiations of an agent, newest first; None: in whatever state."""
+    wanted = None if states is None else list(states)
+    found = tx.all(NEGOTIATIONS_OF, did=did, states=wanted, before=before, limit=limit)
     return Page(items=found, after=str(found[-1].id) if len(found) == limit else None)
+
+
+def accepts_at(tx: Tx, negotiation: NegotiationId, *, of: Did) -> Decimal | None:
+    """Convergence at which a party accepts the other's proposal unasked; None: never, or it is no party."""
+    return tx.maybe(ACCEPTS_AT, negotiation=negotiation, did=of)
 
 
 def rounds_of(tx: Tx, negotiation: NegotiationId) -> list[Round]:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated
+from decimal import Decimal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -15,7 +16,16 @@ from hansa.kernel.dids import Did, parse_did
 from hansa.kernel.ids import IntentId, NegotiationId
 from hansa.kernel.money import Credits
 from hansa.negotiation import commands, queries
-from hansa.negotiation.models import Intent, Negotiation, NegotiationState, Paid, Round, Settlement, Terms
+from hansa.negotiation.models import (
+    OPEN_STATES,
+    Intent,
+    Negotiation,
+    NegotiationState,
+    Paid,
+    Round,
+    Settlement,
+    Terms,
+)
 
 router = APIRouter(tags=["negotiation"])
 
@@ -42,6 +52,18 @@ class NewNegotiation:
     """1 to 20; the opening offer is the first."""
     ttl_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 3600
     """Seconds until the negotiation expires."""
+    round_s: Annotated[int, Field(strict=True)] | None = None
+    """Seconds that each party has to answer a proposal, 5 to 86 400; None: only `ttl_s` counts."""
+    accepts_at: Decimal | None = None
+    """Convergence, 0.50 to 1.00, at which the initiator accepts the responder's proposal unasked; None: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewProposal(Terms):
+    """What one side proposes, and at which convergence it accepts what the other side will propose."""
+
+    accepts_at: Decimal | None = None
+    """Convergence, 0.50 to 1.00, at which the proposer accepts the other's proposal unasked; None: as it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +78,8 @@ class Acceptance:
 class Rejection:
     """Why there will be no deal."""
 
-    reason: Annotated[str, Field(max_length=1000)] = ""
+    reason: str = ""
+    """At most 1000 characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +98,8 @@ class NegotiationDetail:
     rounds: list[Round]
     paid: Paid | None
     """None: not settled."""
+    accepts_at: Decimal | None
+    """Convergence at which the reader itself accepts the other's proposal unasked; None: never."""
 
 
 @router.post("/api/intents", response_model=Intent, status_code=201)
@@ -104,6 +129,8 @@ def initiate(body: NewNegotiation, call: SignedCall) -> Response:
             terms=body.terms,
             max_rounds=body.max_rounds,
             ttl=timedelta(seconds=body.ttl_s),
+            round_s=body.round_s,
+            accepts_at=body.accepts_at,
             at=tx.at,
         ),
         status=201,
@@ -113,12 +140,13 @@ def initiate(body: NewNegotiation, call: SignedCall) -> Response:
 @router.get("/api/negotiations", response_model=Page[Negotiation])
 def my_negotiations(
     call: SignedCall,
-    state: NegotiationState | None = None,
+    state: NegotiationState | Literal["active"] | None = None,
     after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> Response:
-    """The signing agent's negotiations, newest first."""
-    return call.query(lambda tx: queries.negotiations_of(tx, call.did, state=state, before=after, limit=limit))
+    """The signing agent's negotiations, newest first; `state=active` means every open state."""
+    states = None if state is None else OPEN_STATES if state == "active" else (state,)
+    return call.query(lambda tx: queries.negotiations_of(tx, call.did, states=states, before=after, limit=limit))
 
 
 @router.get("/api/negotiations/{negotiation}", response_model=NegotiationDetail)
@@ -128,15 +156,22 @@ def one_negotiation(negotiation: NegotiationId, call: SignedCall) -> Response:
     def read(tx: Tx) -> NegotiationDetail:
         found = queries.negotiation_of(tx, negotiation, seen_by=call.did)
         rounds, paid = queries.rounds_of(tx, negotiation), queries.paid_for(tx, negotiation)
-        return NegotiationDetail(negotiation=found, rounds=rounds, paid=paid)
+        accepts_at = queries.accepts_at(tx, negotiation, of=call.did)
+        return NegotiationDetail(negotiation=found, rounds=rounds, paid=paid, accepts_at=accepts_at)
 
     return call.query(read)
 
 
 @router.post("/api/negotiations/{negotiation}/propose", response_model=Negotiation)
-def propose(negotiation: NegotiationId, body: Terms, call: SignedCall) -> Response:
-    """Answer the proposal on the table with another one."""
-    return call.command(lambda tx: commands.propose(tx, negotiation, by=call.did, terms=body))
+def propose(negotiation: NegotiationId, body: NewProposal, call: SignedCall) -> Response:
+    """Answer the proposal on the table with another one.
+
+    When the other party has said that it accepts at the convergence reached, the answer is the accepted deal; when its
+    acceptance was refused, the proposal stays on the table and `not_accepted` has the code of the refusal.
+    """
+    return call.command(
+        lambda tx: commands.propose(tx, negotiation, by=call.did, terms=body, accepts_at=body.accepts_at)
+    )
 
 
 @router.post("/api/negotiations/{negotiation}/accept", response_model=Negotiation)

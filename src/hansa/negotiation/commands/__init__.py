@@ -8,10 +8,10 @@ from hansa.negotiation.commands.deals import (
     initiate,
     intend,
     lapse,
-    propose,
     reject,
     settle,
 )
+from hansa.negotiation.commands.proposals import propose
 
 __all__ = [
     "Fulfilment",

@@ -26,32 +26,88 @@ CREATE TRIGGER rounds_append_only BEFORE UPDATE OR DELETE ON negotiation.rounds
 CREATE TRIGGER settlements_append_only BEFORE UPDATE OR DELETE ON negotiation.settlements
     FOR EACH ROW EXECUTE FUNCTION negotiation.refuse_change();
 
--- Mean over price, delivery time, quality and split; every proposal here has all four.
+-- Six states and the ways between them. A state that is none of the six is left to negotiation_state_known, which names it.
+CREATE FUNCTION negotiation.refuse_undrawn_state()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF NEW.state = ANY (CASE OLD.state
+           WHEN 'initiated' THEN '{proposed,accepted,rejected,expired}'
+           WHEN 'proposed' THEN '{counter_proposed,accepted,rejected,expired}'
+           WHEN 'counter_proposed' THEN '{accepted,rejected,expired}'
+           ELSE '{}'
+       END::text[])
+       OR NEW.state NOT IN ('initiated', 'proposed', 'counter_proposed', 'accepted', 'rejected', 'expired')
+       OR (OLD.state = 'accepted' AND NEW.state = 'expired'
+           AND EXISTS (SELECT FROM credits.holds WHERE id = OLD.hold_id AND state IN ('expired', 'released'))) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'a negotiation that is % does not become %', OLD.state, NEW.state
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'states_only_as_drawn',
+              DETAIL = jsonb_build_object('from', OLD.state, 'to', NEW.state);
+END
+$$;
+COMMENT ON FUNCTION negotiation.refuse_undrawn_state IS 'Refuses a change of state that no way leads to, whoever makes it; what has ended stays ended.';
+CREATE TRIGGER states_only_as_drawn BEFORE UPDATE ON negotiation.negotiations
+    FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION negotiation.refuse_undrawn_state();
+CREATE TRIGGER sealed_deals_stay BEFORE UPDATE ON negotiation.negotiations
+    FOR EACH ROW WHEN (
+        OLD.accepted_at IS NOT NULL
+        AND (OLD.final_proposal, OLD.incentive_split, OLD.hold_id, OLD.accepted_at, OLD.accept_decision_id)
+            IS DISTINCT FROM
+            (NEW.final_proposal, NEW.incentive_split, NEW.hold_id, NEW.accepted_at, NEW.accept_decision_id)
+    ) EXECUTE FUNCTION negotiation.refuse_change();
+
+-- avg leaves out what either side has not stated: the similarity of such a term is NULL.
 CREATE FUNCTION negotiation.convergence(p_before negotiation.rounds, p_after negotiation.rounds)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE SET search_path = ''
 AS $$
-    SELECT ((1 - abs(p_before.price - p_after.price)::numeric / greatest(p_before.price, p_after.price))
-          + (1 - abs(p_before.delivery_s - p_after.delivery_s)::numeric / greatest(p_before.delivery_s, p_after.delivery_s))
-          + (1 - abs(p_before.quality - p_after.quality))
-          + (1 - (abs(p_before.agent_bps - p_after.agent_bps) + abs(p_before.broker_bps - p_after.broker_bps)
-                + abs(p_before.validator_bps - p_after.validator_bps) + abs(p_before.pool_bps - p_after.pool_bps)
-                 )::numeric / 40000)) / 4
+    SELECT avg(term.alike)
+      FROM (VALUES (1 - abs(p_before.price - p_after.price)::numeric / greatest(p_before.price, p_after.price)),
+                   (1 - abs(p_before.delivery_s - p_after.delivery_s)::numeric
+                        / greatest(p_before.delivery_s, p_after.delivery_s)),
+                   (1 - abs(p_before.quality - p_after.quality)),
+                   (1 - (abs(p_before.agent_bps - p_after.agent_bps) + abs(p_before.broker_bps - p_after.broker_bps)
+                       + abs(p_before.validator_bps - p_after.validator_bps) + abs(p_before.pool_bps - p_after.pool_bps)
+                        )::numeric / 40000)) AS term (alike)
 $$;
-COMMENT ON FUNCTION negotiation.convergence IS 'Similarity of two proposals, 0 to 1: mean over price, delivery time, quality and split (AINP).';
+COMMENT ON FUNCTION negotiation.convergence IS 'Similarity of two proposals, 0 to 1: mean over price, delivery time, quality and split, as far as both state them (AINP).';
+
+-- A party that accepts unasked has seen none of it: what convergence does not measure must be as in its own proposal.
+CREATE FUNCTION negotiation.differ_in_measured_terms_only(p_before negotiation.rounds, p_after negotiation.rounds)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+    SELECT (p_before.delivery_s IS NULL) = (p_after.delivery_s IS NULL)
+       AND (p_before.quality IS NULL) = (p_after.quality IS NULL)
+       AND (p_before.agent_bps IS NULL) = (p_after.agent_bps IS NULL)
+       AND p_before.custom = p_after.custom
+$$;
+COMMENT ON FUNCTION negotiation.differ_in_measured_terms_only IS 'Whether two proposals state the same terms and the same custom terms, so that convergence says all about their difference.';
+
+CREATE FUNCTION negotiation.default_split()
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+    SELECT jsonb_build_object('agent', 7000, 'broker', 1000, 'validator', 1000, 'pool', 1000)
+$$;
+COMMENT ON FUNCTION negotiation.default_split IS 'The shares of a deal whose accepted proposal states none, in basis points (AINP).';
 
 CREATE FUNCTION negotiation.proposal(p_round negotiation.rounds)
 RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = ''
 AS $$
-    SELECT jsonb_build_object(
-        'round', p_round.n, 'by', p_round.by_did, 'price', p_round.price, 'delivery_s', p_round.delivery_s,
-        'quality', p_round.quality, 'custom', p_round.custom,
-        'split', jsonb_build_object('agent', p_round.agent_bps, 'broker', p_round.broker_bps,
-                                    'validator', p_round.validator_bps, 'pool', p_round.pool_bps)
-    )
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+               'price', p_round.price, 'delivery_s', p_round.delivery_s, 'quality', p_round.quality,
+               'split', CASE WHEN p_round.agent_bps IS NOT NULL THEN
+                             jsonb_build_object('agent', p_round.agent_bps, 'broker', p_round.broker_bps,
+                                                'validator', p_round.validator_bps, 'pool', p_round.pool_bps) END))
+        -- Not inside: a null within custom terms is theirs.
+        || jsonb_build_object('round', p_round.n, 'by', p_round.by_did, 'custom', p_round.custom)
 $$;
-COMMENT ON FUNCTION negotiation.proposal IS 'A round as the document that the parties exchange.';
+COMMENT ON FUNCTION negotiation.proposal IS 'A round as the document that the parties exchange; what it does not state is left out.';
 
 CREATE FUNCTION negotiation.all_rounds(p_negotiation uuid)
 RETURNS jsonb
@@ -87,6 +143,10 @@ BEGIN
     ELSIF v_negotiation.expires_at <= clock_timestamp() THEN
         RAISE EXCEPTION 'the negotiation expired at %', v_negotiation.expires_at
             USING ERRCODE = 'check_violation', CONSTRAINT = 'negotiation_in_time';
+    ELSIF v_negotiation.round_due_at <= clock_timestamp() THEN
+        RAISE EXCEPTION 'the proposal on the table was to be answered until %', v_negotiation.round_due_at
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'round_in_time',
+                  DETAIL = jsonb_build_object('round', v_negotiation.round, 'round_due_at', v_negotiation.round_due_at);
     ELSIF NOT p_any_turn AND v_negotiation.turn_did <> p_by THEN
         RAISE EXCEPTION 'it is the other party''s turn'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'parties_take_turns',
@@ -110,9 +170,36 @@ AS $$
 $$;
 COMMENT ON FUNCTION negotiation.same_account IS 'Whether one account stands behind two agents.';
 
+-- What a deal commits is what its hold took or still keeps; a hold that went back commits nothing.
+CREATE FUNCTION negotiation.keep_within_budget(p_intent uuid, p_price bigint)
+RETURNS void
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_budget bigint;
+    v_committed numeric;
+BEGIN
+    SELECT intent.budget,
+           (SELECT coalesce(sum(hold.amount), 0)
+              FROM negotiation.negotiations AS deal
+              JOIN credits.holds AS hold ON hold.id = deal.hold_id
+             WHERE deal.intent_id = p_intent
+               AND hold.state IN ('held', 'captured'))
+      INTO v_budget, v_committed
+      FROM negotiation.intents AS intent
+     WHERE intent.id = p_intent;
+    IF v_committed + p_price > v_budget THEN
+        RAISE EXCEPTION 'the intent has a budget of % units, of which % are committed', v_budget, v_committed
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'price_within_budget',
+                  DETAIL = jsonb_build_object('budget', v_budget, 'committed', v_committed, 'price', p_price);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION negotiation.keep_within_budget IS 'Refuses a price that an intent''s budget, less what its other deals commit, does not allow; units of 1/1000 credit.';
+
 CREATE FUNCTION negotiation.open(
     p_intent uuid, p_initiator text, p_responder text, p_decision uuid, p_max_rounds integer, p_ttl interval,
-    p_terms negotiation.rounds
+    p_terms negotiation.rounds, p_accepts_at numeric DEFAULT NULL, p_round_s integer DEFAULT NULL
 )
 RETURNS negotiation.negotiations
 LANGUAGE plpgsql SET search_path = ''
@@ -125,11 +212,15 @@ BEGIN
             USING ERRCODE = 'check_violation', CONSTRAINT = 'parties_of_two_accounts';
     END IF;
     INSERT INTO negotiation.negotiations (
-        intent_id, initiator_did, responder_did, incentive_split, max_rounds, expires_at, turn_did, decision_id)
-    VALUES (p_intent, p_initiator, p_responder, negotiation.proposal(p_terms) -> 'split', p_max_rounds,
-            clock_timestamp() + p_ttl, p_responder, p_decision)
+        intent_id, initiator_did, responder_did, incentive_split, max_rounds, expires_at, turn_did, decision_id,
+        initiator_accepts_at, round_s)
+    VALUES (p_intent, p_initiator, p_responder,
+            coalesce(negotiation.proposal(p_terms) -> 'split', negotiation.default_split()), p_max_rounds,
+            clock_timestamp() + p_ttl, p_responder, p_decision, ceil(p_accepts_at * 100) / 100, p_round_s)
     RETURNING * INTO v_negotiation;
-    RETURN negotiation.append_round(v_negotiation, p_initiator, 1, p_terms, 'initiated', p_responder);
+    v_negotiation := negotiation.append_round(v_negotiation, p_initiator, 1, p_terms, 'initiated', p_responder);
+    PERFORM negotiation.keep_within_budget(p_intent, p_terms.price);
+    RETURN v_negotiation;
 END
 $$;
 COMMENT ON FUNCTION negotiation.open IS 'Start a negotiation with the opening offer as round 1.';
@@ -155,6 +246,7 @@ BEGIN
         convergence_delta, proposed_at)
     VALUES (v_round.negotiation_id, v_round.n, v_round.by_did, v_round.price, v_round.delivery_s, v_round.quality,
             v_round.agent_bps, v_round.broker_bps, v_round.validator_bps, v_round.pool_bps, v_round.custom,
+            -- An impossible number is to reach its CHECK, which has a name, and not an overflow on the way.
             CASE WHEN v_before.n IS NULL OR least(v_round.price, v_round.delivery_s) < 1 THEN 0
                  ELSE negotiation.convergence(v_before, v_round) END,
             v_round.proposed_at)
@@ -164,15 +256,25 @@ BEGIN
            round = p_n,
            turn_did = p_turn,
            current_proposal = negotiation.proposal(v_round),
-           convergence_score = round(v_round.convergence_delta, 2)
+           convergence_score = round(v_round.convergence_delta, 2),
+           round_due_at = v_round.proposed_at + make_interval(secs => p_negotiation.round_s),
+           not_accepted = NULL,
+           standing_did = CASE WHEN v_round.convergence_delta >= CASE p_turn
+                                         WHEN p_negotiation.initiator_did THEN p_negotiation.initiator_accepts_at
+                                         WHEN p_negotiation.responder_did THEN p_negotiation.responder_accepts_at END
+                                    AND negotiation.differ_in_measured_terms_only(v_before, v_round)
+                               THEN p_turn END
      WHERE id = p_negotiation.id
     RETURNING * INTO v_negotiation;
     RETURN v_negotiation;
 END
 $$;
-COMMENT ON FUNCTION negotiation.append_round IS 'Write one round and make it the current proposal.';
+COMMENT ON FUNCTION negotiation.append_round IS 'Write one round and make it the current proposal; says whose standing acceptance it reaches.';
 
-CREATE FUNCTION negotiation.propose(p_negotiation uuid, p_by text, p_terms negotiation.rounds)
+-- Rounding of what a party accepts at goes up: it never accepts at less than it said.
+CREATE FUNCTION negotiation.propose(
+    p_negotiation uuid, p_by text, p_terms negotiation.rounds, p_accepts_at numeric DEFAULT NULL
+)
 RETURNS negotiation.negotiations
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -183,16 +285,36 @@ BEGIN
         RAISE EXCEPTION 'all % rounds are used: accept or reject', v_negotiation.max_rounds
             USING ERRCODE = 'check_violation', CONSTRAINT = 'rounds_left_to_propose';
     END IF;
-    RETURN negotiation.append_round(
+    UPDATE negotiation.negotiations
+       SET initiator_accepts_at = CASE p_by WHEN initiator_did THEN ceil(p_accepts_at * 100) / 100
+                                            ELSE initiator_accepts_at END,
+           responder_accepts_at = CASE p_by WHEN responder_did THEN ceil(p_accepts_at * 100) / 100
+                                            ELSE responder_accepts_at END
+     WHERE id = p_negotiation
+       AND p_accepts_at IS NOT NULL;
+    v_negotiation := negotiation.append_round(
         v_negotiation, p_by, v_negotiation.round + 1, p_terms,
         CASE v_negotiation.state WHEN 'initiated' THEN 'proposed' ELSE 'counter_proposed' END,
         CASE p_by WHEN v_negotiation.initiator_did THEN v_negotiation.responder_did ELSE v_negotiation.initiator_did END
     );
+    IF p_by = v_negotiation.initiator_did THEN
+        PERFORM negotiation.keep_within_budget(v_negotiation.intent_id, p_terms.price);
+    END IF;
+    RETURN v_negotiation;
 END
 $$;
 COMMENT ON FUNCTION negotiation.propose IS 'Answer the other party''s proposal with one''s own.';
 
--- The price that is sealed and the money that is held come from the same locked row, in the same transaction.
+CREATE FUNCTION negotiation.leave_on_the_table(p_negotiation uuid, p_code text)
+RETURNS negotiation.negotiations
+LANGUAGE sql SET search_path = ''
+AS $$
+    UPDATE negotiation.negotiations SET not_accepted = p_code WHERE id = p_negotiation RETURNING *
+$$;
+COMMENT ON FUNCTION negotiation.leave_on_the_table IS 'Note why a standing acceptance did not take the proposal on the table.';
+
+-- The price that is sealed and the money that is held come from the same locked row, in the same transaction. The intent
+-- is locked before its deals are summed, so two acceptances for one budget see each other; settling locks in this order too.
 CREATE FUNCTION negotiation.accept(
     p_negotiation uuid, p_by text, p_round integer, p_decision uuid, p_settle_within interval
 )
@@ -208,15 +330,17 @@ BEGIN
             USING ERRCODE = 'check_violation', CONSTRAINT = 'accepts_what_was_seen',
                   DETAIL = jsonb_build_object('round', v_negotiation.round);
     END IF;
+    UPDATE negotiation.intents SET status = 'agreed', updated_at = clock_timestamp() WHERE id = v_negotiation.intent_id;
+    PERFORM negotiation.keep_within_budget(
+        v_negotiation.intent_id, (v_negotiation.current_proposal ->> 'price')::bigint);
     v_hold := credits.reserve(
         v_negotiation.initiator_did, (v_negotiation.current_proposal ->> 'price')::bigint, 'negotiation',
         p_negotiation::text, v_negotiation.intent_id, clock_timestamp() + p_settle_within
     );
-    UPDATE negotiation.intents SET status = 'agreed', updated_at = clock_timestamp() WHERE id = v_negotiation.intent_id;
     UPDATE negotiation.negotiations
        SET state = 'accepted',
            final_proposal = current_proposal,
-           incentive_split = current_proposal -> 'split',
+           incentive_split = coalesce(current_proposal -> 'split', negotiation.default_split()),
            rounds = negotiation.all_rounds(p_negotiation),
            accepted_at = clock_timestamp(),
            accept_decision_id = p_decision,
@@ -228,7 +352,7 @@ END
 $$;
 COMMENT ON FUNCTION negotiation.accept IS 'Seal the current proposal and hold its price on the initiator''s account.';
 
-CREATE FUNCTION negotiation.reject(p_negotiation uuid, p_by text)
+CREATE FUNCTION negotiation.reject(p_negotiation uuid, p_by text, p_reason text DEFAULT '')
 RETURNS negotiation.negotiations
 LANGUAGE plpgsql SET search_path = ''
 AS $$
@@ -236,7 +360,10 @@ DECLARE
     v_negotiation negotiation.negotiations := negotiation.take_turn(p_negotiation, p_by, true);
 BEGIN
     UPDATE negotiation.negotiations
-       SET state = 'rejected', rounds = negotiation.all_rounds(p_negotiation)
+       SET state = 'rejected',
+           rounds = negotiation.all_rounds(p_negotiation),
+           ended_by = p_by,
+           reject_reason = nullif(p_reason, '')
      WHERE id = p_negotiation
     RETURNING * INTO v_negotiation;
     RETURN v_negotiation;
@@ -246,21 +373,27 @@ COMMENT ON FUNCTION negotiation.reject IS 'End an open negotiation without a dea
 
 CREATE FUNCTION negotiation.expire_stale(p_limit integer)
 RETURNS SETOF negotiation.negotiations
-LANGUAGE sql SET search_path = ''
+LANGUAGE plpgsql SET search_path = ''
 AS $$
+DECLARE
+    -- Read once: a clock that is asked row by row keeps the index from ending the search.
+    v_now timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
     UPDATE negotiation.negotiations AS stale
        SET state = 'expired', rounds = negotiation.all_rounds(stale.id)
       FROM (SELECT candidate.id
               FROM negotiation.negotiations AS candidate
              WHERE candidate.state NOT IN ('accepted', 'rejected', 'expired')
-               AND candidate.expires_at <= clock_timestamp()
-             ORDER BY candidate.expires_at
+               AND least(candidate.expires_at, candidate.round_due_at) <= v_now
+             ORDER BY least(candidate.expires_at, candidate.round_due_at)
              LIMIT p_limit
                FOR NO KEY UPDATE SKIP LOCKED) AS due
      WHERE stale.id = due.id
-    RETURNING stale.*
+    RETURNING stale.*;
+END
 $$;
-COMMENT ON FUNCTION negotiation.expire_stale IS 'End open negotiations whose time is over, some at a time, and return them.';
+COMMENT ON FUNCTION negotiation.expire_stale IS 'End open negotiations whose time, or that of their round, is over, some at a time, and return them.';
 
 CREATE FUNCTION negotiation.expire_stale_negotiations()
 RETURNS integer
@@ -324,6 +457,7 @@ AS $$
 DECLARE
     v_negotiation negotiation.negotiations;
     v_terms negotiation.rounds;
+    v_split jsonb;
     v_settlement negotiation.settlements;
 BEGIN
     SELECT * INTO v_negotiation FROM negotiation.negotiations WHERE id = p_negotiation FOR NO KEY UPDATE;
@@ -352,14 +486,15 @@ BEGIN
     END IF;
     SELECT * INTO v_terms FROM negotiation.rounds
      WHERE negotiation_id = p_negotiation AND n = v_negotiation.round;
+    v_split := v_negotiation.incentive_split;
     v_settlement.negotiation_id := p_negotiation;
     v_settlement.amount := v_terms.price;
-    v_settlement.agent_units := div(v_terms.price::numeric * v_terms.agent_bps, 10000);
-    v_settlement.broker_units := CASE WHEN p_broker IS NULL THEN 0 ELSE div(v_terms.price::numeric * v_terms.broker_bps, 10000) END;
-    v_settlement.validator_units := CASE WHEN p_validator IS NULL THEN 0 ELSE div(v_terms.price::numeric * v_terms.validator_bps, 10000) END;
+    v_settlement.agent_units := div(v_terms.price::numeric * (v_split ->> 'agent')::integer, 10000);
+    v_settlement.broker_units := CASE WHEN p_broker IS NULL THEN 0 ELSE div(v_terms.price::numeric * (v_split ->> 'broker')::integer, 10000) END;
+    v_settlement.validator_units := CASE WHEN p_validator IS NULL THEN 0 ELSE div(v_terms.price::numeric * (v_split ->> 'validator')::integer, 10000) END;
     v_settlement.pool_units := v_terms.price - v_settlement.agent_units - v_settlement.broker_units - v_settlement.validator_units;
-    v_settlement.movement_id := negotiation.pay_shares(v_negotiation, v_settlement, p_broker, p_validator);
     UPDATE negotiation.intents SET status = 'fulfilled', updated_at = clock_timestamp() WHERE id = v_negotiation.intent_id;
+    v_settlement.movement_id := negotiation.pay_shares(v_negotiation, v_settlement, p_broker, p_validator);
     INSERT INTO negotiation.settlements (
         negotiation_id, movement_id, amount, agent_units, broker_units, validator_units, pool_units, broker_did, validator_did)
     VALUES (p_negotiation, v_settlement.movement_id, v_settlement.amount, v_settlement.agent_units,

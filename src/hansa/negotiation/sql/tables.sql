@@ -46,6 +46,14 @@ CREATE TABLE negotiation.negotiations (
     hold_id uuid,
     bound_kind text,
     bound_id text,
+    initiator_accepts_at numeric(3,2),
+    responder_accepts_at numeric(3,2),
+    standing_did text,
+    not_accepted text,
+    round_s integer,
+    round_due_at timestamptz,
+    ended_by text,
+    reject_reason text,
     CONSTRAINT negotiations_pkey PRIMARY KEY (id),
     CONSTRAINT negotiation_serves_an_intent FOREIGN KEY (intent_id, initiator_did)
         REFERENCES negotiation.intents (id, requester_did),
@@ -68,7 +76,15 @@ CREATE TABLE negotiation.negotiations (
         (state <> 'accepted') OR (final_proposal IS NOT NULL AND accepted_at IS NOT NULL
                                   AND accept_decision_id IS NOT NULL AND hold_id IS NOT NULL)
     ),
-    CONSTRAINT bound_to_one_thing CHECK ((bound_kind IS NULL) = (bound_id IS NULL))
+    CONSTRAINT bound_to_one_thing CHECK ((bound_kind IS NULL) = (bound_id IS NULL)),
+    CONSTRAINT standing_acceptance_possible CHECK (
+        initiator_accepts_at BETWEEN 0.50 AND 1.00 AND responder_accepts_at BETWEEN 0.50 AND 1.00
+    ),
+    CONSTRAINT standing_of_a_participant CHECK (standing_did IN (initiator_did, responder_did)),
+    CONSTRAINT round_time_possible CHECK (round_s BETWEEN 5 AND 86400),
+    CONSTRAINT ended_by_a_participant CHECK (ended_by IN (initiator_did, responder_did)),
+    CONSTRAINT rejected_in_few_words CHECK (length(reject_reason) <= 1000),
+    CONSTRAINT only_rejections_have_a_reason CHECK (state = 'rejected' OR num_nonnulls(ended_by, reject_reason) = 0)
 );
 COMMENT ON TABLE negotiation.negotiations IS 'One haggle between the agent that pays (initiator) and the one that works (responder).';
 COMMENT ON COLUMN negotiation.negotiations.rounds IS 'All rounds as one document, written when the negotiation ends; while it runs, negotiation.rounds is the truth.';
@@ -77,6 +93,14 @@ COMMENT ON COLUMN negotiation.negotiations.round IS 'Number of the last round; t
 COMMENT ON COLUMN negotiation.negotiations.turn_did IS 'Who may propose or accept next: the party that did not make the last proposal.';
 COMMENT ON COLUMN negotiation.negotiations.gate IS 'Constant: with it the foreign keys demand a decision of the hire gate that said ALLOW for this very pair.';
 COMMENT ON COLUMN negotiation.negotiations.bound_kind IS 'What fulfils the deal (e.g. task), opaque here; when set, only that thing may settle it.';
+COMMENT ON COLUMN negotiation.negotiations.initiator_accepts_at IS 'Convergence, 0.50 to 1.00, at which the initiator accepts the other''s proposal unasked; NULL: never. Only its own party is told.';
+COMMENT ON COLUMN negotiation.negotiations.responder_accepts_at IS 'Convergence, 0.50 to 1.00, at which the responder accepts the other''s proposal unasked; NULL: never. Only its own party is told.';
+COMMENT ON COLUMN negotiation.negotiations.standing_did IS 'Party whose standing acceptance the proposal on the table reaches; NULL: nobody''s.';
+COMMENT ON COLUMN negotiation.negotiations.not_accepted IS 'Code of the refusal that kept a standing acceptance from taking the proposal on the table; NULL: nothing did.';
+COMMENT ON COLUMN negotiation.negotiations.round_s IS 'Seconds that each party has to answer a proposal; NULL: only expires_at counts.';
+COMMENT ON COLUMN negotiation.negotiations.round_due_at IS 'Until when the proposal on the table can be answered; NULL: until expires_at.';
+COMMENT ON COLUMN negotiation.negotiations.ended_by IS 'Party that rejected; NULL: not rejected. Who accepted is turn_did.';
+COMMENT ON COLUMN negotiation.negotiations.reject_reason IS 'What the rejecting party said, at most 1000 characters; NULL: nothing, or not rejected.';
 CREATE INDEX idx_negotiations_intent ON negotiation.negotiations (intent_id);
 CREATE INDEX idx_negotiations_initiator ON negotiation.negotiations (initiator_did, created_at DESC);
 CREATE INDEX idx_negotiations_responder ON negotiation.negotiations (responder_did, created_at DESC);
@@ -85,6 +109,9 @@ CREATE INDEX idx_negotiations_expires ON negotiation.negotiations (expires_at)
     WHERE state NOT IN ('accepted', 'rejected', 'expired');
 CREATE INDEX idx_negotiations_convergence ON negotiation.negotiations (convergence_score DESC)
     WHERE state NOT IN ('accepted', 'rejected', 'expired');
+CREATE INDEX negotiations_due ON negotiation.negotiations (least(expires_at, round_due_at))
+    WHERE state NOT IN ('accepted', 'rejected', 'expired');
+COMMENT ON INDEX negotiation.negotiations_due IS 'Open negotiations by the moment at which time ends them: their own, or that of the round.';
 CREATE UNIQUE INDEX negotiations_by_hold ON negotiation.negotiations (hold_id) WHERE hold_id IS NOT NULL;
 
 CREATE TABLE negotiation.rounds (
@@ -92,12 +119,12 @@ CREATE TABLE negotiation.rounds (
     n integer NOT NULL,
     by_did text NOT NULL,
     price bigint NOT NULL,
-    delivery_s integer NOT NULL,
-    quality numeric(3,2) NOT NULL,
-    agent_bps integer NOT NULL,
-    broker_bps integer NOT NULL,
-    validator_bps integer NOT NULL,
-    pool_bps integer NOT NULL,
+    delivery_s integer,
+    quality numeric(3,2),
+    agent_bps integer,
+    broker_bps integer,
+    validator_bps integer,
+    pool_bps integer,
     custom jsonb NOT NULL DEFAULT '{}',
     convergence_delta numeric NOT NULL DEFAULT 0,
     proposed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -110,13 +137,14 @@ CREATE TABLE negotiation.rounds (
         least(agent_bps, broker_bps, validator_bps, pool_bps) >= 0
         AND agent_bps + broker_bps + validator_bps + pool_bps = 10000
     ),
+    CONSTRAINT shares_stated_together CHECK (num_nulls(agent_bps, broker_bps, validator_bps, pool_bps) IN (0, 4)),
     CONSTRAINT custom_terms_are_few CHECK (jsonb_typeof(custom) = 'object' AND length(custom::text) <= 10000)
 );
 COMMENT ON TABLE negotiation.rounds IS 'Every proposal ever made, one row each.';
 COMMENT ON COLUMN negotiation.rounds.price IS 'Units of 1/1000 credit.';
-COMMENT ON COLUMN negotiation.rounds.delivery_s IS 'Promised time from acceptance to delivery, seconds.';
-COMMENT ON COLUMN negotiation.rounds.quality IS 'Promised quality, 0 to 1.';
-COMMENT ON COLUMN negotiation.rounds.agent_bps IS 'Share of the agent that works, in basis points; the four shares sum to 10 000.';
+COMMENT ON COLUMN negotiation.rounds.delivery_s IS 'Promised time from acceptance to delivery, seconds; NULL: nothing is promised.';
+COMMENT ON COLUMN negotiation.rounds.quality IS 'Promised quality, 0 to 1; NULL: nothing is promised.';
+COMMENT ON COLUMN negotiation.rounds.agent_bps IS 'Share of the agent that works, in basis points; the four shares sum to 10 000. NULL, all four: not stated.';
 COMMENT ON COLUMN negotiation.rounds.convergence_delta IS 'Similarity to the round before, 0 to 1, full precision.';
 
 CREATE TABLE negotiation.settlements (
