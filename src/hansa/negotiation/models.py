@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hansa.infra.db import JsonObject
 from hansa.kernel.dids import Did
-from hansa.kernel.ids import DecisionId, HoldId, IntentId, MovementId, NegotiationId, WorkLogId
+from hansa.kernel.ids import DecisionId, GroupId, HoldId, IntentId, MovementId, NegotiationId, WorkLogId
 from hansa.kernel.money import BasisPoints, Credits
 
 PRICE_MAX = 10**15
@@ -181,3 +181,126 @@ class Settlement:
     work_log: WorkLogId
     event: int
     """Event id; read with `?after=<event>` to see reputation and rank moved."""
+
+
+class VotingRule(StrEnum):
+    """Whose approval makes an agreement of a group; that of its payer is always among it."""
+
+    UNANIMOUS = "unanimous"
+    """All members."""
+    MAJORITY = "majority"
+    """More than half of all members."""
+    TRUST_WEIGHTED = "trust_weighted"
+    """Members with more than half of the weight of all."""
+
+
+class GroupState(StrEnum):
+    """Where a group stands; every state but open is its end."""
+
+    OPEN = "open"
+    AGREED = "agreed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupTerms:
+    """What a member proposes to its group."""
+
+    parts: dict[str, Annotated[Credits, Field(strict=True)]]
+    """DID of each worker that is included -> its price, units of 1/1000 credit; the sum is at most 10^15."""
+    delivery_s: Annotated[int | None, Field(strict=True)] = None
+    """Seconds from the agreement to delivery, 1 to one year, the same for everybody; None: not stated."""
+    quality: Decimal | None = None
+    """Promised quality, 0 to 1, two decimals; None: not stated."""
+    custom: JsonObject = field(default_factory=dict[str, object])
+    """Anything else, at most 10 000 characters of JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A haggle of three and more: one member pays, the others work, and a vote decides."""
+
+    id: GroupId
+    intent_id: IntentId
+    payer_did: Did
+    rule: VotingRule
+    state: GroupState
+    round: int
+    """Number of the last proposal; 0: nobody has proposed yet."""
+    on_table: int | None
+    """Round of the proposal that can be voted on; None: nobody proposed yet, or a worker left since."""
+    max_rounds: int
+    round_s: int | None
+    """Seconds in which a proposal must come, and be agreed on or replaced; None: only the whole time counts."""
+    convergence_score: Decimal
+    """Similarity of the last two proposals, 0 to 1, two decimals."""
+    created_at: datetime
+    expires_at: datetime
+    deadline_at: datetime
+    """When the group expires unless somebody acts: the end of the round or of the whole time."""
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Who takes part in a group."""
+
+    did: Did
+    weight: Decimal
+    """Trust in the member when the group opened, 0.05 to 1; counts under the rule trust_weighted."""
+    left_at: datetime | None
+    """None: it takes part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupProposal:
+    """One proposal made to a group."""
+
+    n: int
+    by_did: Did
+    price: Credits
+    """Sum of the parts, units of 1/1000 credit."""
+    parts: dict[str, int]
+    """DID of each worker that is included -> its price."""
+    delivery_s: int | None
+    quality: Decimal | None
+    custom: JsonObject
+    convergence_delta: Decimal
+    """Similarity to the proposal before, 0 to 1, full precision."""
+    proposed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupVote:
+    """What a member said of a proposal."""
+
+    n: int
+    member_did: Did
+    approves: bool
+    voted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """The votes on the table, counted under the group's rule."""
+
+    members: int
+    approving: int
+    opposing: int
+    weight: Decimal
+    """Of all members."""
+    approving_weight: Decimal
+    payer_approves: bool
+    bound: list[Did]
+    """Workers who approve and have a part: whom an agreement binds."""
+    agreed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupDeal:
+    """The deal by which an agreed group binds one worker; from here on it is a negotiation like any other."""
+
+    worker_did: Did
+    negotiation_id: NegotiationId
+    price: Credits

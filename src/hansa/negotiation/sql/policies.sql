@@ -9,3 +9,6 @@ GRANT INSERT (intent_id, initiator_did, responder_did, incentive_split, max_roun
               standing_did, not_accepted, round_due_at, ended_by, reject_reason)
    ON negotiation.negotiations TO hansa_app;
 GRANT INSERT ON negotiation.rounds, negotiation.settlements TO hansa_app;
+GRANT SELECT, INSERT, UPDATE (state, round, on_table, convergence_score, deadline_at, ended_at) ON negotiation.groups TO hansa_app;
+GRANT SELECT, INSERT, UPDATE (left_at) ON negotiation.group_members TO hansa_app;
+GRANT SELECT, INSERT ON negotiation.group_proposals, negotiation.group_parts, negotiation.group_votes, negotiation.group_deals TO hansa_app;

@@ -519,3 +519,371 @@ AS $$
      WHERE share.amount > 0
 $$;
 COMMENT ON FUNCTION negotiation.pay_shares IS 'Capture the hold of a deal into the shares that are not zero.';
+
+-- Groups. Whatever can race in a group waits for its row, which every act locks first.
+
+CREATE FUNCTION negotiation.keep_group_history()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    RAISE EXCEPTION 'what a group has proposed, voted and agreed stays as it was'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'group_history_is_append_only';
+END
+$$;
+COMMENT ON FUNCTION negotiation.keep_group_history IS 'Keeps proposals, parts, votes and deals of groups, and groups that have ended, as they are.';
+CREATE TRIGGER group_proposals_append_only BEFORE UPDATE OR DELETE ON negotiation.group_proposals
+    FOR EACH ROW EXECUTE FUNCTION negotiation.keep_group_history();
+CREATE TRIGGER group_proposals_not_emptied BEFORE TRUNCATE ON negotiation.group_proposals
+    FOR EACH STATEMENT EXECUTE FUNCTION negotiation.keep_group_history();
+CREATE TRIGGER group_parts_append_only BEFORE UPDATE OR DELETE ON negotiation.group_parts
+    FOR EACH ROW EXECUTE FUNCTION negotiation.keep_group_history();
+CREATE TRIGGER group_parts_not_emptied BEFORE TRUNCATE ON negotiation.group_parts
+    FOR EACH STATEMENT EXECUTE FUNCTION negotiation.keep_group_history();
+CREATE TRIGGER group_votes_append_only BEFORE UPDATE OR DELETE ON negotiation.group_votes
+    FOR EACH ROW EXECUTE FUNCTION negotiation.keep_group_history();
+CREATE TRIGGER group_votes_not_emptied BEFORE TRUNCATE ON negotiation.group_votes
+    FOR EACH STATEMENT EXECUTE FUNCTION negotiation.keep_group_history();
+CREATE TRIGGER group_deals_append_only BEFORE UPDATE OR DELETE ON negotiation.group_deals
+    FOR EACH ROW EXECUTE FUNCTION negotiation.keep_group_history();
+CREATE TRIGGER group_deals_not_emptied BEFORE TRUNCATE ON negotiation.group_deals
+    FOR EACH STATEMENT EXECUTE FUNCTION negotiation.keep_group_history();
+CREATE TRIGGER groups_end_once BEFORE UPDATE ON negotiation.groups
+    FOR EACH ROW WHEN (OLD.state <> 'open') EXECUTE FUNCTION negotiation.keep_group_history();
+
+-- Deferred to the commit, because a proposal is written before its parts.
+CREATE FUNCTION negotiation.check_group_price()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF (SELECT proposal.price FROM negotiation.group_proposals AS proposal
+         WHERE proposal.group_id = NEW.group_id AND proposal.n = NEW.n)
+       IS DISTINCT FROM
+       (SELECT sum(part.units) FROM negotiation.group_parts AS part
+         WHERE part.group_id = NEW.group_id AND part.n = NEW.n) THEN
+        RAISE EXCEPTION 'the price of proposal % is not the sum of its parts', NEW.n
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'group_price_is_its_parts';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION negotiation.check_group_price IS 'At the commit, the price of a group''s proposal is the sum of its parts.';
+CREATE CONSTRAINT TRIGGER group_price_is_its_parts AFTER INSERT ON negotiation.group_proposals
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION negotiation.check_group_price();
+CREATE CONSTRAINT TRIGGER group_parts_are_its_price AFTER INSERT ON negotiation.group_parts
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION negotiation.check_group_price();
+
+-- The one place that knows the rules. Nobody pays or works without having said so: without the payer's approval, or
+-- without a worker who approves a part of its own, no number of other votes is an agreement.
+CREATE FUNCTION negotiation.group_tally(p_group uuid)
+RETURNS TABLE (
+    members integer, approving integer, opposing integer, weight numeric, approving_weight numeric,
+    payer_approves boolean, bound text[], agreed boolean
+)
+LANGUAGE sql STABLE SET search_path = ''
+AS $$
+    SELECT counted.members, counted.approving, counted.opposing, counted.weight, counted.approving_weight,
+           counted.payer_approves, counted.bound,
+           CASE counted.rule
+               WHEN 'unanimous' THEN counted.approving = counted.members
+               WHEN 'majority' THEN 2 * counted.approving > counted.members
+               WHEN 'trust_weighted' THEN 2 * counted.approving_weight > counted.weight
+           END AND counted.payer_approves AND cardinality(counted.bound) > 0
+      FROM (SELECT team.rule,
+                   count(*)::integer AS members,
+                   (count(*) FILTER (WHERE vote.approves))::integer AS approving,
+                   (count(*) FILTER (WHERE NOT vote.approves))::integer AS opposing,
+                   sum(member.weight) AS weight,
+                   coalesce(sum(member.weight) FILTER (WHERE vote.approves), 0) AS approving_weight,
+                   coalesce(bool_or(vote.approves) FILTER (WHERE member.did = team.payer_did), false) AS payer_approves,
+                   coalesce(array_agg(member.did ORDER BY member.did)
+                                FILTER (WHERE vote.approves AND part.units IS NOT NULL), '{}') AS bound
+              FROM negotiation.groups AS team
+              JOIN negotiation.group_members AS member ON member.group_id = team.id AND member.left_at IS NULL
+              LEFT JOIN negotiation.group_votes AS vote
+                     ON vote.group_id = team.id AND vote.n = team.on_table AND vote.member_did = member.did
+              LEFT JOIN negotiation.group_parts AS part
+                     ON part.group_id = team.id AND part.n = team.on_table AND part.worker_did = member.did
+             WHERE team.id = p_group
+             GROUP BY team.rule) AS counted
+$$;
+COMMENT ON FUNCTION negotiation.group_tally IS 'The votes on the table counted under the group''s rule: whether they are an agreement, and whom it would bind (AINP).';
+
+CREATE FUNCTION negotiation.check_group_agreement()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_group negotiation.groups;
+    v_tally record;
+    v_bound text[];
+BEGIN
+    IF TG_TABLE_NAME = 'groups' THEN
+        v_group := NEW;
+    ELSE
+        SELECT * INTO v_group FROM negotiation.groups WHERE id = NEW.group_id;
+    END IF;
+    SELECT * INTO v_tally FROM negotiation.group_tally(v_group.id);
+    SELECT coalesce(array_agg(deal.worker_did ORDER BY deal.worker_did), '{}')
+      INTO v_bound
+      FROM negotiation.group_deals AS deal
+      LEFT JOIN negotiation.group_parts AS part
+             ON part.group_id = deal.group_id AND part.n = v_group.on_table AND part.worker_did = deal.worker_did
+      LEFT JOIN negotiation.negotiations AS sealed
+             ON sealed.id = deal.negotiation_id AND sealed.initiator_did = v_group.payer_did
+            AND sealed.responder_did = deal.worker_did AND sealed.intent_id = v_group.intent_id
+            AND sealed.hold_id IS NOT NULL AND (sealed.final_proposal ->> 'price')::bigint = part.units
+     WHERE deal.group_id = v_group.id
+    HAVING count(*) = count(sealed.id);
+    IF v_group.state <> 'agreed' OR NOT v_tally.agreed OR v_bound IS DISTINCT FROM v_tally.bound THEN
+        RAISE EXCEPTION 'the deals of group % are not what its members agreed on', v_group.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'group_binds_what_was_agreed';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION negotiation.check_group_agreement IS 'At the commit, an agreed group has an agreement by its rule, and one accepted deal at its part for everybody bound and nobody else.';
+CREATE CONSTRAINT TRIGGER group_binds_what_was_agreed AFTER INSERT OR UPDATE ON negotiation.groups
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.state = 'agreed') EXECUTE FUNCTION negotiation.check_group_agreement();
+CREATE CONSTRAINT TRIGGER deals_of_an_agreed_group AFTER INSERT ON negotiation.group_deals
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION negotiation.check_group_agreement();
+
+CREATE FUNCTION negotiation.open_group(
+    p_intent uuid, p_payer text, p_rule negotiation.voting_rule, p_members text[], p_weights numeric[],
+    p_max_rounds integer, p_ttl interval, p_round_s integer
+)
+RETURNS negotiation.groups
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_group negotiation.groups;
+BEGIN
+    IF cardinality(p_members) NOT BETWEEN 3 AND 20 THEN
+        RAISE EXCEPTION 'a group has 2 to 19 workers, not %', cardinality(p_members) - 1
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'group_of_two_to_nineteen_workers';
+    ELSIF EXISTS (SELECT FROM registry.agents WHERE did = ANY (p_members)
+                   GROUP BY creator_user_id HAVING count(*) > 1) THEN
+        -- One account would have several votes, and could pay itself.
+        RAISE EXCEPTION 'two members are agents of one account'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'members_of_different_accounts';
+    END IF;
+    INSERT INTO negotiation.groups (
+        intent_id, payer_did, rule, max_rounds, round_s, created_at, expires_at, deadline_at)
+    VALUES (p_intent, p_payer, p_rule, p_max_rounds, p_round_s, v_now, v_now + p_ttl,
+            least(v_now + p_ttl, v_now + make_interval(secs => p_round_s)))
+    RETURNING * INTO v_group;
+    INSERT INTO negotiation.group_members (group_id, did, weight)
+    SELECT v_group.id, member.did, member.weight
+      FROM unnest(p_members, p_weights) AS member (did, weight);
+    RETURN v_group;
+END
+$$;
+COMMENT ON FUNCTION negotiation.open_group IS 'Open a group of a payer, who is the first of the members, and its workers; each with its weight.';
+
+-- Locks the group and refuses unless this member may act in it now.
+CREATE FUNCTION negotiation.take_seat(p_group uuid, p_by text)
+RETURNS negotiation.groups
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_group negotiation.groups;
+BEGIN
+    SELECT * INTO v_group FROM negotiation.groups WHERE id = p_group FOR NO KEY UPDATE;
+    IF v_group.id IS NULL THEN
+        RAISE EXCEPTION 'there is no group %', p_group
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'group_known';
+    ELSIF NOT EXISTS (SELECT FROM negotiation.group_members
+                       WHERE group_id = p_group AND did = p_by AND left_at IS NULL) THEN
+        RAISE EXCEPTION '% takes no part in this group', p_by
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'only_members_take_part';
+    ELSIF v_group.state <> 'open' THEN
+        RAISE EXCEPTION 'the group is %', v_group.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'group_open',
+                  DETAIL = jsonb_build_object('state', v_group.state);
+    ELSIF v_group.deadline_at <= clock_timestamp() THEN
+        RAISE EXCEPTION 'the time of the group was over at %', v_group.deadline_at
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'group_in_time';
+    END IF;
+    RETURN v_group;
+END
+$$;
+COMMENT ON FUNCTION negotiation.take_seat IS 'Lock an open group for one of its members; refused by name otherwise.';
+
+CREATE FUNCTION negotiation.group_convergence(
+    p_before negotiation.group_proposals, p_after negotiation.group_proposals
+)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+    SELECT coalesce(avg(term.similarity), 0)
+      FROM (VALUES
+               (1 - abs(p_before.price - p_after.price)::numeric / greatest(p_before.price, p_after.price)),
+               (1 - abs(p_before.delivery_s - p_after.delivery_s)::numeric
+                    / greatest(p_before.delivery_s, p_after.delivery_s)),
+               (1 - abs(p_before.quality - p_after.quality))
+           ) AS term (similarity)
+$$;
+COMMENT ON FUNCTION negotiation.group_convergence IS 'Similarity of two proposals of a group, 0 to 1: mean over total price, delivery time and quality, as far as both state them.';
+
+CREATE FUNCTION negotiation.propose_to_group(
+    p_group uuid, p_by text, p_workers text[], p_units bigint[], p_delivery_s integer, p_quality numeric, p_custom jsonb
+)
+RETURNS negotiation.groups
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_group negotiation.groups := negotiation.take_seat(p_group, p_by);
+    v_n integer := v_group.round + 1;
+    v_before negotiation.group_proposals;
+    v_after negotiation.group_proposals;
+BEGIN
+    SELECT * INTO v_before FROM negotiation.group_proposals WHERE group_id = p_group AND n = v_group.round;
+    IF v_group.on_table IS NOT NULL AND v_before.by_did = p_by THEN
+        RAISE EXCEPTION 'your proposal is on the table: another member is to answer it'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'members_take_turns',
+                  DETAIL = jsonb_build_object('round', v_group.round);
+    ELSIF v_group.round >= v_group.max_rounds THEN
+        RAISE EXCEPTION 'all % rounds are used', v_group.max_rounds
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'rounds_left_to_propose';
+    ELSIF EXISTS (SELECT FROM unnest(p_workers) AS named (did)
+                   WHERE named.did = v_group.payer_did
+                      OR NOT EXISTS (SELECT FROM negotiation.group_members AS member
+                                      WHERE member.group_id = p_group AND member.did = named.did
+                                        AND member.left_at IS NULL)) THEN
+        RAISE EXCEPTION 'a part is for a worker who takes part in the group'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'parts_are_for_workers';
+    END IF;
+    v_after.price := (SELECT coalesce(sum(part.units), 0) FROM unnest(p_units) AS part (units));
+    v_after.delivery_s := p_delivery_s;
+    v_after.quality := p_quality;
+    INSERT INTO negotiation.group_proposals (group_id, n, by_did, price, delivery_s, quality, custom, convergence_delta)
+    VALUES (p_group, v_n, p_by, v_after.price, p_delivery_s, p_quality, p_custom,
+            negotiation.group_convergence(v_before, v_after))
+    RETURNING * INTO v_after;
+    INSERT INTO negotiation.group_parts (group_id, n, worker_did, units)
+    SELECT p_group, v_n, part.worker, part.units
+      FROM unnest(p_workers, p_units) AS part (worker, units);
+    UPDATE negotiation.groups
+       SET round = v_n,
+           on_table = v_n,
+           convergence_score = round(v_after.convergence_delta, 2),
+           deadline_at = least(expires_at, clock_timestamp() + make_interval(secs => round_s))
+     WHERE id = p_group
+    RETURNING * INTO v_group;
+    INSERT INTO negotiation.group_votes (group_id, n, member_did, approves) VALUES (p_group, v_n, p_by, true);
+    RETURN v_group;
+END
+$$;
+COMMENT ON FUNCTION negotiation.propose_to_group IS 'Put a proposal on the table in place of another member''s; the proposer approves it.';
+
+CREATE FUNCTION negotiation.vote_in_group(p_group uuid, p_by text, p_round integer, p_approves boolean)
+RETURNS negotiation.groups
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_group negotiation.groups := negotiation.take_seat(p_group, p_by);
+BEGIN
+    IF v_group.on_table IS NULL OR p_round IS DISTINCT FROM v_group.on_table THEN
+        RAISE EXCEPTION 'round % is not on the table', p_round
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'accepts_what_was_seen',
+                  DETAIL = jsonb_build_object('round', v_group.on_table);
+    END IF;
+    INSERT INTO negotiation.group_votes (group_id, n, member_did, approves)
+    VALUES (p_group, p_round, p_by, p_approves);
+    RETURN v_group;
+END
+$$;
+COMMENT ON FUNCTION negotiation.vote_in_group IS 'Say once whether a member approves the proposal on the table, which it names.';
+
+CREATE FUNCTION negotiation.agree_group(p_group uuid, p_negotiations uuid[])
+RETURNS negotiation.groups
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_group negotiation.groups;
+BEGIN
+    INSERT INTO negotiation.group_deals (group_id, worker_did, negotiation_id)
+    SELECT p_group, sealed.responder_did, sealed.id
+      FROM negotiation.negotiations AS sealed
+     WHERE sealed.id = ANY (p_negotiations);
+    UPDATE negotiation.groups
+       SET state = 'agreed', ended_at = clock_timestamp()
+     WHERE id = p_group
+    RETURNING * INTO v_group;
+    RETURN v_group;
+END
+$$;
+COMMENT ON FUNCTION negotiation.agree_group IS 'End a group by the deals that bind its members; whether they are the right ones is checked at the commit.';
+
+-- What was voted on included the one who leaves, so nothing is left on the table to agree on.
+CREATE FUNCTION negotiation.leave_group(p_group uuid, p_by text)
+RETURNS negotiation.groups
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_group negotiation.groups := negotiation.take_seat(p_group, p_by);
+    v_workers integer;
+BEGIN
+    IF p_by = v_group.payer_did THEN
+        RAISE EXCEPTION 'the payer rejects instead of leaving'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'the_payer_stays_in_its_group';
+    END IF;
+    UPDATE negotiation.group_members SET left_at = clock_timestamp() WHERE group_id = p_group AND did = p_by;
+    SELECT count(*) INTO v_workers
+      FROM negotiation.group_members
+     WHERE group_id = p_group AND did <> v_group.payer_did AND left_at IS NULL;
+    UPDATE negotiation.groups
+       SET on_table = NULL,
+           deadline_at = least(expires_at, clock_timestamp() + make_interval(secs => round_s)),
+           state = CASE WHEN v_workers = 0 THEN 'rejected' ELSE state END,
+           ended_at = CASE WHEN v_workers = 0 THEN clock_timestamp() END
+     WHERE id = p_group
+    RETURNING * INTO v_group;
+    RETURN v_group;
+END
+$$;
+COMMENT ON FUNCTION negotiation.leave_group IS 'Take a worker out of an open group, and the proposal off the table; without any worker the group is rejected.';
+
+CREATE FUNCTION negotiation.reject_group(p_group uuid, p_by text)
+RETURNS negotiation.groups
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_group negotiation.groups := negotiation.take_seat(p_group, p_by);
+BEGIN
+    IF p_by <> v_group.payer_did THEN
+        RAISE EXCEPTION 'only the payer ends the group; a worker leaves it'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'the_payer_rejects_its_group';
+    END IF;
+    UPDATE negotiation.groups
+       SET state = 'rejected', ended_at = clock_timestamp()
+     WHERE id = p_group
+    RETURNING * INTO v_group;
+    RETURN v_group;
+END
+$$;
+COMMENT ON FUNCTION negotiation.reject_group IS 'End an open group without a deal.';
+
+CREATE FUNCTION negotiation.expire_groups(p_limit integer)
+RETURNS SETOF negotiation.groups
+LANGUAGE sql SET search_path = ''
+AS $$
+    UPDATE negotiation.groups AS stale
+       SET state = 'expired', ended_at = clock_timestamp()
+      FROM (SELECT candidate.id
+              FROM negotiation.groups AS candidate
+             WHERE candidate.state = 'open'
+               AND candidate.deadline_at <= clock_timestamp()
+             ORDER BY candidate.deadline_at
+             LIMIT p_limit
+               FOR NO KEY UPDATE SKIP LOCKED) AS due
+     WHERE stale.id = due.id
+    RETURNING stale.*
+$$;
+COMMENT ON FUNCTION negotiation.expire_groups IS 'End open groups whose time is over, some at a time, and return them.';

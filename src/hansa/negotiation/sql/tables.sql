@@ -169,3 +169,123 @@ CREATE TABLE negotiation.settlements (
 );
 COMMENT ON TABLE negotiation.settlements IS 'Who was paid what for an accepted negotiation: at most one row each, so nothing is paid twice.';
 COMMENT ON COLUMN negotiation.settlements.pool_units IS 'The pool gets its share, what rounding leaves over, and the shares that nobody claims.';
+
+-- Groups: a payer and two or more workers who agree by a vote.
+
+CREATE TYPE negotiation.voting_rule AS ENUM ('unanimous', 'majority', 'trust_weighted');
+COMMENT ON TYPE negotiation.voting_rule IS 'Whose approval makes an agreement: all members; more than half of them; members with more than half of the weight of all.';
+CREATE TYPE negotiation.group_state AS ENUM ('open', 'agreed', 'rejected', 'expired');
+COMMENT ON TYPE negotiation.group_state IS 'Where a group stands; every state but open is its end.';
+
+CREATE TABLE negotiation.groups (
+    id uuid NOT NULL DEFAULT uuidv7(),
+    intent_id uuid NOT NULL,
+    payer_did text NOT NULL,
+    rule negotiation.voting_rule NOT NULL,
+    state negotiation.group_state NOT NULL DEFAULT 'open',
+    round integer NOT NULL DEFAULT 0,
+    on_table integer,
+    max_rounds integer NOT NULL DEFAULT 10,
+    round_s integer,
+    convergence_score numeric(3,2) NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at timestamptz NOT NULL,
+    deadline_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    CONSTRAINT groups_pkey PRIMARY KEY (id),
+    CONSTRAINT group_serves_an_intent_of_its_payer FOREIGN KEY (intent_id, payer_did)
+        REFERENCES negotiation.intents (id, requester_did),
+    CONSTRAINT group_max_rounds_within_bounds CHECK (max_rounds BETWEEN 1 AND 20),
+    CONSTRAINT group_rounds_within_max CHECK (round BETWEEN 0 AND max_rounds),
+    CONSTRAINT newest_proposal_on_the_table CHECK (on_table = round),
+    CONSTRAINT group_round_time_possible CHECK (round_s BETWEEN 1 AND 2592000),
+    CONSTRAINT group_time_possible CHECK (expires_at > created_at AND deadline_at <= expires_at),
+    CONSTRAINT group_convergence_is_a_share CHECK (convergence_score BETWEEN 0 AND 1),
+    CONSTRAINT group_agrees_on_a_proposal CHECK (state <> 'agreed' OR on_table IS NOT NULL),
+    CONSTRAINT group_end_has_its_time CHECK ((state = 'open') = (ended_at IS NULL))
+);
+COMMENT ON TABLE negotiation.groups IS 'A haggle of three and more: one member pays, the others work, and a vote decides. Source: AINP, negotiation of several parties.';
+COMMENT ON COLUMN negotiation.groups.round IS 'Number of the last proposal; 0: nobody has proposed yet.';
+COMMENT ON COLUMN negotiation.groups.on_table IS 'Round of the proposal that can be voted on; NULL: there is none, because nobody proposed yet or a worker left since.';
+COMMENT ON COLUMN negotiation.groups.round_s IS 'Seconds in which a proposal must come, and be agreed on or replaced; NULL: only the whole time counts.';
+COMMENT ON COLUMN negotiation.groups.convergence_score IS 'Mean similarity of the terms that both last proposals state, 0 to 1, two decimals.';
+COMMENT ON COLUMN negotiation.groups.expires_at IS 'End of the whole time.';
+COMMENT ON COLUMN negotiation.groups.deadline_at IS 'When the group expires unless somebody acts: the end of the round or of the whole time, whichever is sooner.';
+CREATE INDEX groups_by_intent ON negotiation.groups (intent_id);
+CREATE INDEX groups_by_deadline ON negotiation.groups (deadline_at) WHERE state = 'open';
+
+CREATE TABLE negotiation.group_members (
+    group_id uuid NOT NULL,
+    did text NOT NULL,
+    weight numeric(5,4) NOT NULL,
+    left_at timestamptz,
+    CONSTRAINT member_named_once PRIMARY KEY (group_id, did),
+    CONSTRAINT member_of_a_group FOREIGN KEY (group_id) REFERENCES negotiation.groups (id),
+    CONSTRAINT member_is_an_agent FOREIGN KEY (did) REFERENCES registry.agents (did),
+    CONSTRAINT every_member_has_weight CHECK (weight BETWEEN 0.05 AND 1)
+);
+COMMENT ON TABLE negotiation.group_members IS 'Who takes part in a group: its payer and its workers.';
+COMMENT ON COLUMN negotiation.group_members.weight IS 'Trust in the member when the group opened, 0.05 to 1; counts under the rule trust_weighted.';
+COMMENT ON COLUMN negotiation.group_members.left_at IS 'When the worker left, uncounted from then on; NULL: it takes part.';
+CREATE INDEX group_members_by_agent ON negotiation.group_members (did, group_id DESC);
+
+CREATE TABLE negotiation.group_proposals (
+    group_id uuid NOT NULL,
+    n integer NOT NULL,
+    by_did text NOT NULL,
+    price bigint NOT NULL,
+    delivery_s integer,
+    quality numeric(3,2),
+    custom jsonb NOT NULL DEFAULT '{}',
+    convergence_delta numeric NOT NULL DEFAULT 0,
+    proposed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT group_proposals_pkey PRIMARY KEY (group_id, n),
+    CONSTRAINT group_proposal_by_a_member FOREIGN KEY (group_id, by_did) REFERENCES negotiation.group_members (group_id, did),
+    CONSTRAINT group_price_possible CHECK (price BETWEEN 1 AND 1000000000000000),
+    CONSTRAINT group_delivery_time_possible CHECK (delivery_s BETWEEN 1 AND 31536000),
+    CONSTRAINT group_quality_is_a_share CHECK (quality BETWEEN 0 AND 1),
+    CONSTRAINT group_custom_terms_are_few CHECK (jsonb_typeof(custom) = 'object' AND length(custom::text) <= 10000)
+);
+COMMENT ON TABLE negotiation.group_proposals IS 'Every proposal ever made in a group, one row each.';
+COMMENT ON COLUMN negotiation.group_proposals.price IS 'Sum of the parts, units of 1/1000 credit.';
+COMMENT ON COLUMN negotiation.group_proposals.delivery_s IS 'Time from agreement to delivery for every worker, seconds; NULL: not stated.';
+COMMENT ON COLUMN negotiation.group_proposals.quality IS 'Promised quality, 0 to 1; NULL: not stated.';
+COMMENT ON COLUMN negotiation.group_proposals.convergence_delta IS 'Similarity to the proposal before, 0 to 1, full precision.';
+ALTER TABLE negotiation.groups ADD CONSTRAINT proposal_on_the_table
+    FOREIGN KEY (id, on_table) REFERENCES negotiation.group_proposals (group_id, n);
+
+CREATE TABLE negotiation.group_parts (
+    group_id uuid NOT NULL,
+    n integer NOT NULL,
+    worker_did text NOT NULL,
+    units bigint NOT NULL,
+    CONSTRAINT worker_has_one_part PRIMARY KEY (group_id, n, worker_did),
+    CONSTRAINT part_of_a_proposal FOREIGN KEY (group_id, n) REFERENCES negotiation.group_proposals (group_id, n),
+    CONSTRAINT part_for_a_member FOREIGN KEY (group_id, worker_did) REFERENCES negotiation.group_members (group_id, did),
+    CONSTRAINT part_possible CHECK (units BETWEEN 1 AND 1000000000000000)
+);
+COMMENT ON TABLE negotiation.group_parts IS 'What each worker that a proposal includes would be paid.';
+COMMENT ON COLUMN negotiation.group_parts.units IS 'Price of this worker, units of 1/1000 credit.';
+
+CREATE TABLE negotiation.group_votes (
+    group_id uuid NOT NULL,
+    n integer NOT NULL,
+    member_did text NOT NULL,
+    approves boolean NOT NULL,
+    voted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT one_vote_a_round PRIMARY KEY (group_id, n, member_did),
+    CONSTRAINT vote_on_a_proposal FOREIGN KEY (group_id, n) REFERENCES negotiation.group_proposals (group_id, n),
+    CONSTRAINT vote_of_a_member FOREIGN KEY (group_id, member_did) REFERENCES negotiation.group_members (group_id, did)
+);
+COMMENT ON TABLE negotiation.group_votes IS 'Who approved which proposal and who did not; said once. The proposer''s own approval is a row too.';
+
+CREATE TABLE negotiation.group_deals (
+    group_id uuid NOT NULL,
+    worker_did text NOT NULL,
+    negotiation_id uuid NOT NULL,
+    CONSTRAINT worker_bound_once PRIMARY KEY (group_id, worker_did),
+    CONSTRAINT deal_of_one_group UNIQUE (negotiation_id),
+    CONSTRAINT deal_of_a_member FOREIGN KEY (group_id, worker_did) REFERENCES negotiation.group_members (group_id, did),
+    CONSTRAINT group_deal_is_a_negotiation FOREIGN KEY (negotiation_id) REFERENCES negotiation.negotiations (id)
+);
+COMMENT ON TABLE negotiation.group_deals IS 'Who is bound by an agreed group, each by an accepted negotiation of its own with the payer.';
