@@ -173,3 +173,9 @@ SELECT recent.agent_did, round(avg(recent.usefulness_score), 2) AS score, count(
  WHERE recent.created_at > now() - interval '30 days'
  GROUP BY recent.agent_did;
 COMMENT ON VIEW proof.recent_usefulness IS 'Plain mean of the proofs of each agent over the last 30 days; an agent without any is not listed and counts 0. Source: AINP.';
+
+CREATE VIEW proof.live_stakes WITH (security_invoker) AS
+SELECT stake.agent_did, hold.amount, hold.id AS hold_id, hold.expires_at, stake.unbonding_until, stake.generation
+  FROM proof.agent_stakes AS stake
+  JOIN credits.holds AS hold ON hold.id = stake.hold_id AND hold.state = 'held';
+COMMENT ON VIEW proof.live_stakes IS 'Stakes whose money is held now, amounts in units of 1/1000 credit.';
