@@ -81,7 +81,7 @@ def test_trust_is_asked_with_one_call_and_answered_with_a_reason(services, worke
     assert (no["trusted"], yes["trusted"]) == (False, True)
     assert "is below 0.700" in no["reason"]
     assert "reaches 0.500" in yes["reason"]
-    assert no["trust"]["score"] == pytest.approx(0.5415, abs=1e-3)
+    assert no["trust"]["score"] == pytest.approx(0.5595, abs=1e-3)
     assert "literal_score" in no["trust"]
 
 

@@ -12,6 +12,7 @@ from hansa.kernel.ids import WorkLogId
 from hansa.kernel.money import Credits
 from hansa.proof.models import (
     AttestationKind,
+    EvidenceKind,
     ReceiptId,
     ReceiptState,
     SeatFinding,
@@ -39,6 +40,22 @@ class OutcomeRecorded(Event):
 
 @event
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceNoted(Event):
+    """An attestation or a decided dispute says something about an agent; trust does not count it yet."""
+
+    name: ClassVar[str] = "proof.evidence_noted"
+
+    ref: str
+    """What was attested or decided, `kind:id`: the key of the evidence."""
+    agent: Did
+    kind: EvidenceKind
+
+    def ordering_key(self) -> str:
+        return self.agent
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReputationChanged(Event):
     """The published reputation of an agent is another one."""
 
@@ -56,7 +73,7 @@ class ReputationChanged(Event):
 @event
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustChanged(Event):
-    """A piece of work moved the trust in an agent."""
+    """A piece of evidence moved the trust in an agent."""
 
     name: ClassVar[str] = "proof.trust_changed"
 

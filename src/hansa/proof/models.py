@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, Self
 from uuid import UUID
 
 import rfc8785
@@ -19,6 +19,9 @@ DisclosureId = NewType("DisclosureId", UUID)
 UsefulnessId = NewType("UsefulnessId", UUID)
 ReceiptId = NewType("ReceiptId", UUID)
 AttestationId = NewType("AttestationId", UUID)
+
+CONFIRMED, REFUTED = 0.95, 0.05
+"""Samples of what turned out right or wrong, as AINP has them for work: one piece of evidence proves nothing for good."""
 
 
 class UpdateTrigger(StrEnum):
@@ -39,6 +42,14 @@ class DisclosureLevel(StrEnum):
 
     PUBLIC = "public"
     PRIVATE_ZK = "private_zk"
+
+
+class EvidenceKind(StrEnum):
+    """What a piece of evidence about an agent is."""
+
+    WORK = "work"
+    ATTESTATION = "attestation"
+    DISPUTE = "dispute"
 
 
 class WorkType(StrEnum):
@@ -70,17 +81,17 @@ class AttestationKind(StrEnum):
 
     ACCEPTED = "ACCEPTED"
     """The client takes the work."""
-    AUDIT_PASS = "AUDIT_PASS"
+    AUDIT_PASS = "AUDIT_PASS"  # noqa: S105 - a kind of attestation
     """A member of the committee looked, and the work passes."""
     AUDIT_FAIL = "AUDIT_FAIL"
-    SAFETY_PASS = "SAFETY_PASS"
+    SAFETY_PASS = "SAFETY_PASS"  # noqa: S105 - a kind of attestation
     """A member of the committee finds the work safe; this is told and not counted."""
 
 
 class Verdict(StrEnum):
     """What a quorum says of a piece of work."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict
     FAIL = "fail"
 
 
@@ -131,6 +142,63 @@ class Outcome:
     @property
     def ref(self) -> str:
         return f"{self.subject_kind}:{self.subject_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What an attestation or a decided dispute says about an agent; settled work tells it by its Outcome.
+
+    Each sample is 0 to 1, and None says nothing about that dimension. `of_audit` and `of_dispute` know the samples.
+    """
+
+    ref: str
+    """What was attested or decided, `kind:id`; it counts once."""
+    agent: Did
+    kind: EvidenceKind
+    reliability: float | None = None
+    honesty: float | None = None
+    competence: float | None = None
+    work: str | None = None
+    """The settled work it is about, as `Outcome.ref` has it: the evidence weighs what that work cost, because words
+    about a deal that cost nothing cost nothing either. None: about no single piece of work, full weight."""
+    occurred_at: datetime
+
+    @classmethod
+    def of_audit(
+        cls, *, ref: str, agent: Did, passed: bool, score: float, work: str | None, occurred_at: datetime
+    ) -> Self:
+        """An independent attester examined the work: it is what it claimed to be, or not, and this good (0 to 1)."""
+        return cls(
+            ref=ref,
+            agent=agent,
+            kind=EvidenceKind.ATTESTATION,
+            honesty=CONFIRMED if passed else REFUTED,
+            competence=score,
+            work=work,
+            occurred_at=occurred_at,
+        )
+
+    @classmethod
+    def of_dispute(
+        cls,
+        *,
+        ref: str,
+        agent: Did,
+        upheld: bool,
+        work_failed: bool = False,
+        work: str | None,
+        occurred_at: datetime,
+    ) -> Self:
+        """A dispute was decided: for the agent (`upheld`) or against it; `work_failed`: and what it did was no good."""
+        return cls(
+            ref=ref,
+            agent=agent,
+            kind=EvidenceKind.DISPUTE,
+            reliability=REFUTED if work_failed else None,
+            honesty=CONFIRMED if upheld else REFUTED,
+            work=work,
+            occurred_at=occurred_at,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,7 +454,7 @@ class ReceiptSummary:
     k: int
     """Audits that must pass."""
     m: int
-    """Members of the committee; before it is drawn, the most that it may have."""
+    """Seats of the committee; some are empty when fewer agents could sit."""
     verdict: Verdict | None
     """None: there is none, or not yet."""
     created_at: datetime
@@ -511,7 +579,7 @@ class AttestationPolicy:
     k: int
     """Audits that must pass."""
     m: int
-    """Most members of a committee."""
+    """Seats of a committee."""
     window_s: int
     """Seconds from the drawing of a committee to the end of its time."""
     min_trust: float

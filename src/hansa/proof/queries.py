@@ -249,9 +249,7 @@ RECEIPTS_OF_AGENT = Query(
     """,
 )
 
-QUORUM = Query(
-    Quorum, "SELECT passes, fails, accepted, k, m, reached, verdict FROM proof.quorum(%(receipt)s)"
-)
+QUORUM = Query(Quorum, "SELECT passes, fails, accepted, k, m, reached, verdict FROM proof.quorum(%(receipt)s)")
 
 ATTESTATIONS = Query(
     Attestation,

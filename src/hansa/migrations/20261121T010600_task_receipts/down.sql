@@ -1,4 +1,3 @@
-SET LOCAL hansa.actor_kind = 'system';
 -- A stake is money of its agent: it goes back by asking for it, never by taking the table away from under it.
 DO $$
 BEGIN

@@ -25,7 +25,7 @@ CREATE TABLE proof.attestation_policy (
 );
 COMMENT ON TABLE proof.attestation_policy IS 'How settled work is attested; one row. A receipt keeps the numbers that it began with.';
 COMMENT ON COLUMN proof.attestation_policy.k IS 'Audits that must pass.';
-COMMENT ON COLUMN proof.attestation_policy.m IS 'Most members of a committee.';
+COMMENT ON COLUMN proof.attestation_policy.m IS 'Seats of a committee.';
 COMMENT ON COLUMN proof.attestation_policy.window_s IS 'Seconds from the drawing of a committee to the end of its time.';
 COMMENT ON COLUMN proof.attestation_policy.min_trust IS 'Least trust with which an agent may sit, 0 to 1. Nothing known is 0.5.';
 COMMENT ON COLUMN proof.attestation_policy.stake_min IS 'Least stake with which an agent may sit, in units of 1/1000 credit.';
@@ -55,7 +55,7 @@ CREATE TABLE proof.task_receipts (
     CONSTRAINT quorum_within_the_committee CHECK (k BETWEEN 1 AND m),
     CONSTRAINT receipt_numbers_possible CHECK (slash_bps BETWEEN 0 AND 10000 AND reward_units >= 0),
     CONSTRAINT committee_is_drawn_whole CHECK (
-        num_nonnulls(committee, drawn_at, due_at) IN (0, 3) AND (committee IS NULL OR cardinality(committee) = m)
+        num_nonnulls(committee, drawn_at, due_at) IN (0, 3) AND (committee IS NULL OR cardinality(committee) BETWEEN k AND m)
     ),
     CONSTRAINT worker_never_sits CHECK (agent_did <> ALL (committee)),
     CONSTRAINT ended_receipts_have_an_end CHECK ((state = 'pending') = (ended_at IS NULL)),
@@ -63,7 +63,7 @@ CREATE TABLE proof.task_receipts (
 );
 COMMENT ON TABLE proof.task_receipts IS 'One receipt for each piece of settled work: who may attest it, and what they said in the end. Everybody sees this much. Source: AINP task receipts.';
 COMMENT ON COLUMN proof.task_receipts.k IS 'Audits that must pass.';
-COMMENT ON COLUMN proof.task_receipts.m IS 'Members of the committee; before it is drawn, the most that it may have.';
+COMMENT ON COLUMN proof.task_receipts.m IS 'Seats of the committee; some are empty when fewer agents could sit, and empty seats never help a verdict.';
 COMMENT ON COLUMN proof.task_receipts.slash_bps IS 'Part of its stake that a member loses here whose audit is against the verdict, in basis points.';
 COMMENT ON COLUMN proof.task_receipts.reward_units IS 'What a member earns here whose audit is the verdict, in units of 1/1000 credit: never more than its part of what the deal brought the pool.';
 COMMENT ON COLUMN proof.task_receipts.committee IS 'DIDs of the members in the order of the draw; NULL: not drawn yet, or too few could sit.';
@@ -217,7 +217,7 @@ SELECT ROW(counted.passes, counted.fails, counted.accepted, receipt.k, receipt.m
         WHERE said.receipt_id = receipt.id) AS counted
  WHERE receipt.id = p_receipt
 $$;
-COMMENT ON FUNCTION proof.quorum IS 'pass: the client accepted and k different members of the committee say that the work passes. fail: so many say that it fails that k can no longer pass. NULL: neither yet.';
+COMMENT ON FUNCTION proof.quorum IS 'pass: the client accepted and k different members of the committee say that the work passes. fail: more than m - k say that it fails, so k of m seats can no longer pass. NULL: neither yet.';
 
 -- Whoever attests shares the lock on the receipt, whoever ends it wants it alone: no word arrives after the count.
 CREATE FUNCTION proof.check_attestation()
@@ -283,28 +283,28 @@ DECLARE
     v_verdict proof.verdict;
 BEGIN
     IF TG_OP = 'DELETE'
-       OR to_jsonb(NEW) - '{state,m,committee,drawn_at,due_at,ended_at}'::text[]
-          <> to_jsonb(OLD) - '{state,m,committee,drawn_at,due_at,ended_at}'::text[] THEN
+       OR to_jsonb(NEW) - '{state,committee,drawn_at,due_at,ended_at}'::text[]
+          <> to_jsonb(OLD) - '{state,committee,drawn_at,due_at,ended_at}'::text[] THEN
         RAISE EXCEPTION 'a receipt stays as it was written'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
     ELSIF OLD.state <> 'pending' THEN
         RAISE EXCEPTION 'the receipt is % already', OLD.state
             USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_ends_once';
     ELSIF OLD.committee IS NOT NULL
-          AND (NEW.m, NEW.committee, NEW.drawn_at, NEW.due_at) IS DISTINCT FROM
-              (OLD.m, OLD.committee, OLD.drawn_at, OLD.due_at) THEN
+          AND (NEW.committee, NEW.drawn_at, NEW.due_at) IS DISTINCT FROM
+              (OLD.committee, OLD.drawn_at, OLD.due_at) THEN
         RAISE EXCEPTION 'the committee was drawn at %', OLD.drawn_at
             USING ERRCODE = 'check_violation', CONSTRAINT = 'committee_is_drawn_once';
     ELSIF NEW.state = 'pending' THEN
         RETURN NEW;
     END IF;
     v_verdict := (proof.quorum(NEW.id)).verdict;
-    IF NOT CASE NEW.state
-               WHEN 'finalized' THEN coalesce(v_verdict = 'pass', false)
-               WHEN 'rejected' THEN coalesce(v_verdict = 'fail', false)
-               WHEN 'expired' THEN v_verdict IS NULL AND coalesce(NEW.due_at <= clock_timestamp(), false)
-               ELSE NEW.committee IS NULL
-           END THEN
+    IF NOT (CASE NEW.state
+                WHEN 'finalized' THEN coalesce(v_verdict = 'pass', false)
+                WHEN 'rejected' THEN coalesce(v_verdict = 'fail', false)
+                WHEN 'expired' THEN v_verdict IS NULL AND coalesce(NEW.due_at <= clock_timestamp(), false)
+                ELSE NEW.committee IS NULL
+            END) THEN
         RAISE EXCEPTION 'the attestations do not make the receipt %', NEW.state
             USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_ends_by_its_quorum';
     END IF;
@@ -335,7 +335,7 @@ BEGIN
       FROM proof.committee_draws;
     RETURN QUERY
     UPDATE proof.task_receipts AS receipt
-       SET committee = p_members, m = cardinality(p_members), drawn_at = clock_timestamp(),
+       SET committee = p_members, drawn_at = clock_timestamp(),
            due_at = clock_timestamp() + make_interval(secs => policy.window_s)
       FROM proof.attestation_policy AS policy
      WHERE receipt.id = p_receipt
@@ -404,7 +404,7 @@ COMMENT ON VIEW proof.live_stakes IS 'Stakes whose money is held now, amounts in
 GRANT SELECT, UPDATE (k, m, window_s, min_trust, stake_min, reward_units, slash_bps, unbonding_s)
    ON proof.attestation_policy TO hansa_app;
 GRANT SELECT, INSERT (id, log_id, agent_did, k, m, slash_bps, reward_units),
-      UPDATE (state, m, committee, drawn_at, due_at, ended_at) ON proof.task_receipts TO hansa_app;
+      UPDATE (state, committee, drawn_at, due_at, ended_at) ON proof.task_receipts TO hansa_app;
 GRANT SELECT, INSERT ON proof.receipted_deals, proof.committee_draws TO hansa_app;
 GRANT SELECT, INSERT (receipt_id, by_did, kind, score, evidence_hash, key_id, statement_hash, signature)
    ON proof.task_attestations TO hansa_app;

@@ -243,9 +243,7 @@ def attest(
     """
     if score is not None and not 0 <= score <= 1:  # before it is written as JSON, which has no infinity
         raise AttestedScoreImpossible
-    statement = attestation_statement(
-        receipt_of(tx, receipt).id, kind, by=by, score=score, evidence_hash=evidence_hash
-    )
+    statement = attestation_statement(receipt_of(tx, receipt).id, kind, by=by, score=score, evidence_hash=evidence_hash)
     signer = key_id or current_key_id(tx, by)
     require_signature(tx, by, signer, statement, signature, at=at)
     made = tx.one(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hansa.credits import commands as credits
+from hansa.credits import commands as ledger
 from hansa.credits.errors import AmountNotPositive
 from hansa.credits.models import POOL, Share
 from hansa.infra.db import Query, Tx
@@ -151,10 +151,10 @@ def slash(tx: Tx, stake: HeldStake, bps: int, *, receipt: ReceiptId, at: datetim
         return units
     let_go(tx, stake)
     purpose = f"{receipt}:{stake.agent}"
-    taken = credits.reserve(
+    taken = ledger.reserve(
         tx, stake.agent, units, purpose_kind="slash", purpose_id=purpose, expires_at=at + timedelta(days=1)
     )
-    credits.capture(tx, taken.id, [Share(account=POOL, amount=units)])
+    ledger.capture(tx, taken.id, [Share(account=POOL, amount=units)])
     stake_anew(tx, stake, Credits(stake.amount - units), at=at, unbonding=True)
     return units
 
@@ -174,7 +174,7 @@ def restake(tx: Tx, stake: HeldStake, amount: Credits, *, at: datetime, unbondin
 def let_go(tx: Tx, stake: HeldStake) -> None:
     """Release the hold. Its account stays locked until the end of the transaction: nobody spends the money between."""
     if stake.hold is not None:
-        credits.release(tx, stake.hold)
+        ledger.release(tx, stake.hold)
 
 
 def stake_anew(tx: Tx, stake: HeldStake, amount: Credits, *, at: datetime, unbonding: bool) -> None:
@@ -182,7 +182,7 @@ def stake_anew(tx: Tx, stake: HeldStake, amount: Credits, *, at: datetime, unbon
     generation, hold = stake.generation, None
     if amount > 0:
         generation += 1
-        hold = credits.reserve(
+        hold = ledger.reserve(
             tx,
             stake.agent,
             amount,

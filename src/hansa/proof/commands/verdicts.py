@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
 
-from hansa.credits import commands as credits
+from hansa.credits import commands as ledger
+from hansa.credits.errors import PoolTooSmall
 from hansa.credits.models import TxType
 from hansa.infra.db import Query, Tx
 from hansa.infra.outbox import publish
 from hansa.kernel.dids import Did
-from hansa.kernel.errors import PaymentRequired
 from hansa.kernel.ids import MovementId
 from hansa.kernel.money import Credits
 from hansa.proof.commands.evidence import note_evidence
@@ -49,9 +49,7 @@ DUE = Query(
     """,
 )
 
-SUBJECT = Query(
-    str, "SELECT subject_kind || ':' || subject_id FROM proof.work_history_logs WHERE id = %(log)s"
-)
+SUBJECT = Query(str, "SELECT subject_kind || ':' || subject_id FROM proof.work_history_logs WHERE id = %(log)s")
 
 WRITE_FINDING = Query(
     int,
@@ -235,14 +233,14 @@ def rewarded(tx: Tx, reward: Reward) -> MovementId | None:
     """The movement that paid a reward; None when the pool has too little."""
     try:
         with tx.savepoint():
-            return credits.reward(
+            return ledger.reward(
                 tx,
                 reward.member,
                 {TxType.POU_VALIDATION: reward.units},
                 key=f"attested:{reward.receipt}:{reward.member}",
                 reason=f"audit of receipt {reward.receipt}",
             )
-    except PaymentRequired:
+    except PoolTooSmall:
         return None
 
 
