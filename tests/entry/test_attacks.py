@@ -403,6 +403,22 @@ def test_a_user_name_that_is_far_too_long_is_refused(agent):
     assert refused(lambda: agent().call("PATCH", "/api/me", body={"username": "x" * 20_000})) == (422, "text_too_long")
 
 
+def test_a_card_cannot_set_the_trust_in_its_agent(api, agent):
+    praise = {"trust_score": 1, "score": 1, "decay_rate": 1, "reliability": 1, "honesty": 1}
+    key = AgentKey.generate()
+    boaster = agent(registered=False, key=key)
+
+    for version in ("1.0.0", "1.0.1"):  # a registration and its update
+        card = card_document(name="Boaster", version=version, params={"trust": 1.0}, trust=praise, **praise)
+        boaster.post("/api/agents", sign_card(card, key))
+
+    answer = api.get(f"/api/agents/{key.did}/trust").json()
+    dimensions = ("score", "reliability", "honesty", "competence", "timeliness")
+    assert [answer["trust"][name] for name in dimensions] == [0.5] * 5
+    assert answer["trust"]["decay_rate"] == 0.977
+    assert answer["trust"]["evidence"] == {"work": 0, "attestations": 0, "disputes": 0}
+
+
 def test_an_agents_name_is_text_on_the_page_and_no_markup(api, agent, services):
     evil = '<script>alert("x")</script>'
     buyer, seller = agent("Buyer"), agent(evil)

@@ -9,11 +9,14 @@ from hypothesis import given as for_all
 
 from given import receipts, registry
 from given.governance import acting_as
+from hansa import migrate
 from hansa.credits import commands as ledger
 from hansa.credits import queries as books
 from hansa.credits.errors import AmountNotPositive, InsufficientFunds
 from hansa.credits.models import POOL
 from hansa.infra.keys import AgentKey
+from hansa.migrate.errors import StatementFailed
+from hansa.migrations import DIRECTORY
 from hansa.proof import commands, errors, queries
 from hansa.proof.commands.stakes import slash, take_stake
 from hansa.proof.models import AttestationKind, SeatFinding
@@ -261,3 +264,15 @@ def test_nobody_stakes_money_of_another_or_sees_its_stake(tx):
     assert refused.value.diag.constraint_name == "stake_is_a_hold_of_its_agent"
     assert seen.amount == 0
     assert queries.stake_of(tx, other.did).amount == receipts.STAKE
+
+
+def test_the_tables_of_stakes_are_not_taken_away_from_under_them(db, database, postgres):
+    with db.transaction() as tx:
+        key = receipts.attester(tx)
+    dsn = postgres.dsn(role="postgres", database=database)
+
+    with pytest.raises(StatementFailed, match="agents have stakes"):
+        migrate.down(dsn, DIRECTORY, to="20261121T010500_trust_evidence")
+
+    with db.transaction() as tx:
+        assert queries.stake_of(tx, key.did).amount == receipts.STAKE

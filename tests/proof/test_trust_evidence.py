@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from hansa.proof import commands, queries
 from hansa.proof.errors import AgentNotRegistered, EvidenceImpossible, OutcomeImpossible, WorkNotSettled
 from hansa.proof.models import Evidence, EvidenceKind
 
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "trust.md"
 NEUTRAL = 0.5
 FIFTH = 0.2
 
@@ -192,6 +194,32 @@ def test_another_policy_leaves_trust_as_it_was_weighed(tx, ring, agent):
     assert queries.recompute(tx) == []
     dearer = queries.trust_of(tx, agent, tx.at)
     assert dearer.reliability == pytest.approx(0.59 + FIFTH * 0.01 * (0.95 - 0.59))
+
+
+def test_the_example_in_the_documentation_is_what_happens(tx, ring, agent):
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in PAGE.read_text().partition("| what happened |")[2].partition("\n\n")[0].splitlines()[2:]
+    ]
+    payer = proof.a_payer()
+    first, second = (proof.outcome(tx, agent, payer=payer, fee=fee) for fee in (1000, 400))
+    steps = [
+        lambda: None,
+        lambda: commands.record_outcome(tx, first, ring) and commands.fold_trust(tx, first.ref),
+        lambda: commands.record_outcome(tx, second, ring) and commands.fold_trust(tx, second.ref),
+        lambda: counted(tx, audit(tx, agent, score=0.8, work=second.ref)),
+        lambda: counted(tx, dispute(tx, agent, upheld=False, work_failed=True, work=first.ref)),
+        lambda: None,
+    ]
+
+    for number, (row, step) in enumerate(zip(rows, steps, strict=True), start=1):
+        step()
+
+        trust = queries.trust_of(tx, agent, tx.at + (timedelta(days=30) if number == len(rows) else timedelta()))
+        found = (trust.reliability, trust.honesty, trust.competence, trust.timeliness, trust.score)
+        assert [f"{value:.4f}" for value in found] == row[2:], row[0]
+    weights = [move.weight for move in queries.trust_moves(tx, agent, reader="").items]
+    assert weights[::-1] == pytest.approx([float(row[1]) for row in rows if row[1]])
 
 
 def test_failed_work_weighs_like_accepted_work(tx, ring, agent):

@@ -11,7 +11,8 @@ and trace. The view
 A receipt ends once, and only as its quorum says (`proof.quorum`); each member audits once, signed, in time.
 
 A settlement calls `commands.record_outcome` in its own transaction; the numbers follow in a reaction to
-`OutcomeRecorded`, so that no settlement waits for another one's scores. Publishes `ReputationChanged`,
+`OutcomeRecorded`, so that no settlement waits for another one's scores. `commands.note_evidence` does the same for
+what attesters and arbiters find out; trust follows `EvidenceNoted`. Publishes `ReputationChanged`,
 `TrustChanged`, `WorkPublished`, `DisclosureAsked`, `WorkDisclosed`, `UsefulWorkProven`, `UsefulnessChanged`,
 `ReceiptOpened`, `AttestationMade`, `ReceiptFinalized` and `StakeSlashed`.
 Sources: Proof-of-Service registry (work history, reputation), AINP (trust, usefulness).

@@ -314,6 +314,15 @@ class Rescored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceCount:
+    """How many pieces of evidence of each kind were counted, whatever they weigh."""
+
+    work: int
+    attestations: int
+    disputes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
     """Trust in an agent at one instant: what is known fades towards the neutral 0.5."""
 
@@ -328,8 +337,29 @@ class Trust:
     """What is left of the distance from 0.5 after a day."""
     last_updated: datetime | None
     """Time of the newest evidence; None: there is none."""
+    as_of: datetime
+    """The instant for which the numbers stand."""
+    evidence: EvidenceCount
     literal_score: float
     """The score if it fell to 0 in silence, as AINP's rule has it; for comparison, nothing decides by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustMove:
+    """A counted piece of evidence and what it said: each sample 0 to 1, None where it says nothing."""
+
+    position: int
+    """Its place in the order of counting, over all agents."""
+    kind: EvidenceKind
+    ref: str | None
+    """What it is about; None for all but the agent itself, since private deals have their names in it."""
+    reliability: float | None
+    honesty: float | None
+    competence: float | None
+    timeliness: float | None
+    weight: float
+    """How far it counts, 0 to 1: a full-weight piece moves a dimension by a fifth of the way to its sample."""
+    occurred_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

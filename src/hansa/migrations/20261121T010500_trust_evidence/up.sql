@@ -4,7 +4,7 @@ CREATE TYPE proof.trust_evidence AS ENUM ('work', 'attestation', 'dispute');
 -- every vector stays what its evidence gives. From here on the weight is set when a piece is counted.
 ALTER TABLE proof.trust_events
     ADD COLUMN kind proof.trust_evidence NOT NULL DEFAULT 'work',
-    ADD COLUMN work_ref text,
+    ADD COLUMN work_ref text CONSTRAINT evidence_about_settled_work REFERENCES proof.reputation_events (ref),
     ADD COLUMN reliability double precision,
     ADD COLUMN honesty double precision,
     ADD COLUMN competence double precision,
@@ -12,7 +12,6 @@ ALTER TABLE proof.trust_events
     ALTER COLUMN outcome DROP NOT NULL;
 ALTER TABLE proof.trust_events
     ALTER COLUMN weight DROP DEFAULT,
-    ADD CONSTRAINT evidence_about_settled_work FOREIGN KEY (work_ref) REFERENCES proof.reputation_events (ref),
     ADD CONSTRAINT outcome_belongs_to_work CHECK (
         CASE kind WHEN 'work' THEN outcome IS NOT NULL AND num_nonnulls(work_ref, reliability) = 0
                   ELSE num_nonnulls(outcome, started_at, due_at, delivered_at) = 0 END
@@ -38,6 +37,7 @@ GRANT UPDATE (weight) ON proof.trust_events TO hansa_app;
 DROP POLICY agents_see_their_trust_evidence ON proof.trust_events;
 CREATE POLICY trust_evidence_is_open ON proof.trust_events FOR SELECT USING (true);
 
+-- In this transaction, not beside it: the way back must be able to refuse before anything is gone.
 CREATE INDEX reputation_events_by_pair ON proof.reputation_events (payer_did, agent_did);
 
 ALTER TABLE proof.trust_scores

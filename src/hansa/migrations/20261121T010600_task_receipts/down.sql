@@ -4,16 +4,10 @@ BEGIN
     IF EXISTS (SELECT FROM credits.holds WHERE purpose_kind = 'stake' AND state = 'held') THEN
         RAISE EXCEPTION 'agents have stakes: let them go back to their owners first'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'no_stake_is_left_behind';
-    ELSIF EXISTS (SELECT FROM proof.task_attestations) THEN
-        RAISE EXCEPTION 'there are signed attestations, which cannot be made again: keep them elsewhere first'
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'no_attestation_is_lost';
-    ELSIF EXISTS (SELECT FROM proof.task_receipts) THEN
-        RAISE EXCEPTION 'there are receipts, which cannot be made again: keep them elsewhere first'
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'no_receipt_is_lost';
     END IF;
 END
 $$;
-DROP VIEW proof.live_stakes;
+DROP VIEW proof.live_stakes, proof.attestation_rules;
 DROP FUNCTION proof.finalise_receipt(uuid);
 DROP FUNCTION proof.seat_committee(uuid, text, text, text, jsonb, text[], text);
 DROP TABLE proof.committee_findings, proof.agent_stakes, proof.task_attestations, proof.committee_draws,

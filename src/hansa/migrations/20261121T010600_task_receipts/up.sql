@@ -9,21 +9,21 @@ COMMENT ON TYPE proof.seat_finding IS 'How a member of a committee did: its audi
 
 CREATE TABLE proof.attestation_policy (
     id boolean NOT NULL DEFAULT true,
-    k smallint NOT NULL DEFAULT 3,
-    m smallint NOT NULL DEFAULT 5,
-    window_s integer NOT NULL DEFAULT 86400,
-    min_trust double precision NOT NULL DEFAULT 0.5,
-    stake_min bigint NOT NULL DEFAULT 10000,
-    reward_units bigint NOT NULL DEFAULT 500,
-    slash_bps integer NOT NULL DEFAULT 2000,
-    unbonding_s integer NOT NULL DEFAULT 3600,
+    k smallint NOT NULL,
+    m smallint NOT NULL,
+    window_s integer NOT NULL,
+    min_trust double precision NOT NULL,
+    stake_min bigint NOT NULL,
+    reward_units bigint NOT NULL,
+    slash_bps integer NOT NULL,
+    unbonding_s integer NOT NULL,
     CONSTRAINT one_attestation_policy PRIMARY KEY (id),
     CONSTRAINT attestation_policy_possible CHECK (
         id AND k BETWEEN 1 AND m AND m <= 31 AND window_s BETWEEN 1 AND 2592000 AND min_trust > 0 AND min_trust <= 1
         AND stake_min > 0 AND reward_units >= 0 AND slash_bps BETWEEN 0 AND 10000 AND unbonding_s BETWEEN 0 AND 2592000
     )
 );
-COMMENT ON TABLE proof.attestation_policy IS 'How settled work is attested; one row. A receipt keeps the numbers that it began with.';
+COMMENT ON TABLE proof.attestation_policy IS 'How settled work is attested, where an operator changed it; at most one row. What holds is in proof.attestation_rules, and a receipt keeps the numbers that it began with.';
 COMMENT ON COLUMN proof.attestation_policy.k IS 'Audits that must pass.';
 COMMENT ON COLUMN proof.attestation_policy.m IS 'Seats of a committee.';
 COMMENT ON COLUMN proof.attestation_policy.window_s IS 'Seconds from the drawing of a committee to the end of its time.';
@@ -32,8 +32,6 @@ COMMENT ON COLUMN proof.attestation_policy.stake_min IS 'Least stake with which 
 COMMENT ON COLUMN proof.attestation_policy.reward_units IS 'Most that a member earns whose audit is the verdict, in units of 1/1000 credit.';
 COMMENT ON COLUMN proof.attestation_policy.slash_bps IS 'Part of its stake that a member loses whose audit is against the verdict, in basis points; a silent one loses a tenth of that.';
 COMMENT ON COLUMN proof.attestation_policy.unbonding_s IS 'Seconds for which a stake stays locked after its agent asked for it back.';
-
-INSERT INTO proof.attestation_policy (id) VALUES (true);
 
 CREATE TABLE proof.task_receipts (
     id uuid NOT NULL,
@@ -337,7 +335,7 @@ BEGIN
     UPDATE proof.task_receipts AS receipt
        SET committee = p_members, drawn_at = clock_timestamp(),
            due_at = clock_timestamp() + make_interval(secs => policy.window_s)
-      FROM proof.attestation_policy AS policy
+      FROM proof.attestation_rules AS policy
      WHERE receipt.id = p_receipt
     RETURNING receipt.*;
 END
@@ -401,7 +399,17 @@ SELECT stake.agent_did, hold.amount, hold.id AS hold_id, hold.expires_at, stake.
   JOIN credits.holds AS hold ON hold.id = stake.hold_id AND hold.state = 'held';
 COMMENT ON VIEW proof.live_stakes IS 'Stakes whose money is held now, amounts in units of 1/1000 credit.';
 
-GRANT SELECT, UPDATE (k, m, window_s, min_trust, stake_min, reward_units, slash_bps, unbonding_s)
+-- The numbers of the house stand here, not in a row: a table that is empty can be taken back without losing anything.
+CREATE VIEW proof.attestation_rules WITH (security_invoker) AS
+SELECT changed.k, changed.m, changed.window_s, changed.min_trust, changed.stake_min, changed.reward_units,
+       changed.slash_bps, changed.unbonding_s
+  FROM proof.attestation_policy AS changed
+UNION ALL
+SELECT 3::smallint, 5::smallint, 86400, 0.5::double precision, 10000::bigint, 500::bigint, 2000, 3600
+ WHERE NOT EXISTS (SELECT FROM proof.attestation_policy);
+COMMENT ON VIEW proof.attestation_rules IS 'How settled work is attested now: as an operator says, else as the house began.';
+
+GRANT SELECT, INSERT, UPDATE (k, m, window_s, min_trust, stake_min, reward_units, slash_bps, unbonding_s)
    ON proof.attestation_policy TO hansa_app;
 GRANT SELECT, INSERT (id, log_id, agent_did, k, m, slash_bps, reward_units),
       UPDATE (state, committee, drawn_at, due_at, ended_at) ON proof.task_receipts TO hansa_app;
@@ -412,7 +420,7 @@ GRANT SELECT, INSERT (receipt_id, member_did, finding, stake_units, slashed_unit
       UPDATE (reward_movement) ON proof.committee_findings TO hansa_app;
 GRANT SELECT, INSERT (agent_did), UPDATE (hold_id, generation, unbonding_until, updated_at)
    ON proof.agent_stakes TO hansa_app;
-GRANT SELECT ON proof.live_stakes TO hansa_app;
+GRANT SELECT ON proof.live_stakes, proof.attestation_rules TO hansa_app;
 
 -- Everybody sees that work was attested and how. Who attests must be able to lock the row, so USING is open; only the
 -- house changes it, and the trigger says how.

@@ -54,7 +54,7 @@ AS $$
     ))
 $$;
 
-SELECT 'one policy says how work is attested' AS "check", count(*) = 1 AS ok FROM proof.attestation_policy;
+SELECT 'one policy says how work is attested' AS "check", count(*) = 1 AS ok FROM proof.attestation_rules;
 SELECT 'only the client accepts, only the committee audits' AS "check",
        pg_temp.attested('did:web:client.verify.invalid', 'ACCEPTED') = ''
        AND pg_temp.attested('did:web:member.verify.invalid', 'AUDIT_PASS') = ''

@@ -42,7 +42,7 @@ OPEN = Query(
     INSERT INTO proof.task_receipts (id, log_id, agent_did, k, m, slash_bps, reward_units)
     SELECT %(receipt)s, %(log)s, %(agent)s, policy.k, policy.m, policy.slash_bps,
            least(policy.reward_units, %(pool_units)s::bigint / policy.m)
-      FROM proof.attestation_policy AS policy
+      FROM proof.attestation_rules AS policy
     """,
 )
 

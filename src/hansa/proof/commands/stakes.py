@@ -69,7 +69,7 @@ UNBOND = Query(
        SET unbonding_until = coalesce(stake.unbonding_until,
                                       clock_timestamp() + make_interval(secs => policy.unbonding_s)),
            updated_at = clock_timestamp()
-      FROM proof.attestation_policy AS policy
+      FROM proof.attestation_rules AS policy
      WHERE stake.agent_did = %(agent)s
        AND EXISTS (SELECT FROM proof.live_stakes AS live WHERE live.agent_did = stake.agent_did)
     """,

@@ -94,6 +94,17 @@ REWARDED = Query(
     """,
 )
 
+BEGIN_POLICY = Query(
+    int,
+    """
+    INSERT INTO proof.attestation_policy
+           (k, m, window_s, min_trust, stake_min, reward_units, slash_bps, unbonding_s)
+    SELECT k, m, window_s, min_trust, stake_min, reward_units, slash_bps, unbonding_s
+      FROM proof.attestation_rules
+    ON CONFLICT (id) DO NOTHING
+    """,
+)
+
 SET_POLICY = Query(
     int,
     """
@@ -257,6 +268,7 @@ def set_attestation_policy(
     unbonding_s: int | None = None,
 ) -> AttestationPolicy:
     """Change how work is attested from now on; what is left out stays. Raises AttestationPolicyImpossible."""
+    tx.run(BEGIN_POLICY)
     tx.run(
         SET_POLICY,
         k=k,

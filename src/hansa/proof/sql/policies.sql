@@ -86,7 +86,7 @@ CREATE POLICY agents_prove_their_usefulness ON proof.usefulness_proofs FOR INSER
     WITH CHECK (current_setting('hansa.actor_kind', true) = 'agent'
                 AND agent_did = current_setting('hansa.actor', true));
 
-GRANT SELECT, UPDATE (k, m, window_s, min_trust, stake_min, reward_units, slash_bps, unbonding_s)
+GRANT SELECT, INSERT, UPDATE (k, m, window_s, min_trust, stake_min, reward_units, slash_bps, unbonding_s)
    ON proof.attestation_policy TO hansa_app;
 GRANT SELECT, INSERT (id, log_id, agent_did, k, m, slash_bps, reward_units),
       UPDATE (state, committee, drawn_at, due_at, ended_at) ON proof.task_receipts TO hansa_app;
@@ -97,7 +97,7 @@ GRANT SELECT, INSERT (receipt_id, member_did, finding, stake_units, slashed_unit
       UPDATE (reward_movement) ON proof.committee_findings TO hansa_app;
 GRANT SELECT, INSERT (agent_did), UPDATE (hold_id, generation, unbonding_until, updated_at)
    ON proof.agent_stakes TO hansa_app;
-GRANT SELECT ON proof.live_stakes TO hansa_app;
+GRANT SELECT ON proof.live_stakes, proof.attestation_rules TO hansa_app;
 
 -- Everybody sees that work was attested and how. Who attests must be able to lock the row, so USING is open; only the
 -- house changes it, and the trigger says how.

@@ -740,7 +740,7 @@ BEGIN
     UPDATE proof.task_receipts AS receipt
        SET committee = p_members, drawn_at = clock_timestamp(),
            due_at = clock_timestamp() + make_interval(secs => policy.window_s)
-      FROM proof.attestation_policy AS policy
+      FROM proof.attestation_rules AS policy
      WHERE receipt.id = p_receipt
     RETURNING receipt.*;
 END

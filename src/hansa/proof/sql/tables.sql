@@ -397,21 +397,21 @@ COMMENT ON TYPE proof.seat_finding IS 'How a member of a committee did: its audi
 
 CREATE TABLE proof.attestation_policy (
     id boolean NOT NULL DEFAULT true,
-    k smallint NOT NULL DEFAULT 3,
-    m smallint NOT NULL DEFAULT 5,
-    window_s integer NOT NULL DEFAULT 86400,
-    min_trust double precision NOT NULL DEFAULT 0.5,
-    stake_min bigint NOT NULL DEFAULT 10000,
-    reward_units bigint NOT NULL DEFAULT 500,
-    slash_bps integer NOT NULL DEFAULT 2000,
-    unbonding_s integer NOT NULL DEFAULT 3600,
+    k smallint NOT NULL,
+    m smallint NOT NULL,
+    window_s integer NOT NULL,
+    min_trust double precision NOT NULL,
+    stake_min bigint NOT NULL,
+    reward_units bigint NOT NULL,
+    slash_bps integer NOT NULL,
+    unbonding_s integer NOT NULL,
     CONSTRAINT one_attestation_policy PRIMARY KEY (id),
     CONSTRAINT attestation_policy_possible CHECK (
         id AND k BETWEEN 1 AND m AND m <= 31 AND window_s BETWEEN 1 AND 2592000 AND min_trust > 0 AND min_trust <= 1
         AND stake_min > 0 AND reward_units >= 0 AND slash_bps BETWEEN 0 AND 10000 AND unbonding_s BETWEEN 0 AND 2592000
     )
 );
-COMMENT ON TABLE proof.attestation_policy IS 'How settled work is attested; one row. A receipt keeps the numbers that it began with.';
+COMMENT ON TABLE proof.attestation_policy IS 'How settled work is attested, where an operator changed it; at most one row. What holds is in proof.attestation_rules, and a receipt keeps the numbers that it began with.';
 COMMENT ON COLUMN proof.attestation_policy.k IS 'Audits that must pass.';
 COMMENT ON COLUMN proof.attestation_policy.m IS 'Seats of a committee.';
 COMMENT ON COLUMN proof.attestation_policy.window_s IS 'Seconds from the drawing of a committee to the end of its time.';
@@ -420,8 +420,6 @@ COMMENT ON COLUMN proof.attestation_policy.stake_min IS 'Least stake with which 
 COMMENT ON COLUMN proof.attestation_policy.reward_units IS 'Most that a member earns whose audit is the verdict, in units of 1/1000 credit.';
 COMMENT ON COLUMN proof.attestation_policy.slash_bps IS 'Part of its stake that a member loses whose audit is against the verdict, in basis points; a silent one loses a tenth of that.';
 COMMENT ON COLUMN proof.attestation_policy.unbonding_s IS 'Seconds for which a stake stays locked after its agent asked for it back.';
-
-INSERT INTO proof.attestation_policy (id) VALUES (true);
 
 CREATE TABLE proof.task_receipts (
     id uuid NOT NULL,
