@@ -1,12 +1,12 @@
 """What can be done with credits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from hansa.credits.errors import AmountNotPositive, FaucetClosed, MovementAlreadyMade
+from hansa.credits.errors import AmountNotPositive, FaucetClosed, MovementAlreadyMade, PoolTooSmall
 from hansa.credits.events import HoldLapsed
-from hansa.credits.models import MINT, Account, Hold, HoldState, Share
+from hansa.credits.models import MINT, POOL, Account, Hold, HoldState, Share, TxType
 from hansa.credits.queries import account_of
 from hansa.infra.db import Query, Tx
 from hansa.infra.outbox import publish
@@ -36,6 +36,19 @@ RESERVE = Query(
 CAPTURE = Query(MovementId, "SELECT credits.capture(%(hold)s, %(accounts)s, %(amounts)s::bigint[], %(intent)s)")
 
 RELEASE = Query(MovementId, "SELECT credits.release(%(hold)s, %(state)s::credits.hold_state)")
+
+POOL_UNITS = Query(Credits, "SELECT balance FROM credits.system_balances WHERE account = %(pool)s")
+
+REWARD = Query(
+    MovementId,
+    """
+    SELECT credits.post('earn', %(key)s, %(reason)s, NULL, NULL,
+                        ARRAY[%(pool)s, %(account)s]::text[],
+                        ARRAY['available', 'available']::credits.bucket[],
+                        ARRAY['spend', %(tx_type)s]::credits.tx_type[],
+                        ARRAY[-%(amount)s::bigint, %(amount)s::bigint])
+    """,
+)
 
 LAPSED = Query(
     Hold,
@@ -146,3 +159,11 @@ def expire_holds(tx: Tx, *, limit: int = 100) -> int:
             ),
         )
     return len(lapsed)
+
+
+def reward(tx: Tx, account: str, parts: Mapping[TxType, Credits], *, key: str, reason: str) -> MovementId:
+    """Pay an account the sum of its parts from the pool; once per key. Raises PoolTooSmall, MovementAlreadyMade."""
+    ((tx_type, amount),) = parts.items()
+    if tx.one(POOL_UNITS, pool=POOL) < amount:
+        raise PoolTooSmall
+    return tx.one(REWARD, pool=POOL, account=account, tx_type=tx_type, amount=amount, key=key, reason=reason)

@@ -53,6 +53,10 @@ class FaucetClosed(Forbidden):
     """The faucet gives opening credits only in development, once to each agent."""
 
 
+class PoolTooSmall(Conflict):
+    """The pool has less than is to be paid from it."""
+
+
 class StatementForbidden(Forbidden):
     """A statement of account is shown to its holder only."""
 

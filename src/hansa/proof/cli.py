@@ -1,4 +1,4 @@
-"""Reputation on the command line, for operators: check it against the evidence, work it out anew."""
+"""Reputation and attestations on the command line, for operators."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ import typer
 
 from hansa.infra.db import Actor, Tx
 from hansa.proof import commands, queries
+from hansa.proof.models import AttestationPolicy
 
 app = typer.Typer(name="reputation", help="Check reputations against their evidence.", no_args_is_help=True)
+attestations = typer.Typer(
+    name="attestations", help="How settled work is attested by committees.", no_args_is_help=True
+)
 
 OPERATOR = Actor(kind="operator", did="cli")
 
@@ -48,6 +52,46 @@ def rebuild(
     for row in changed:
         typer.echo(f"{row.agent}: {row.previous} -> {row.score}")
     typer.echo(f"{len(rescored)} reputations worked out under {policy}, {len(changed)} changed")
+
+
+@attestations.command()
+def policy(ctx: typer.Context) -> None:
+    """Show how settled work is attested."""
+    with transaction(ctx) as tx:
+        show(queries.attestation_policy(tx))
+
+
+@attestations.command()
+def change(
+    ctx: typer.Context,
+    k: Annotated[int | None, typer.Option("--k", help="Audits that must pass.")] = None,
+    m: Annotated[int | None, typer.Option("--m", help="Seats of a committee.")] = None,
+    window_s: Annotated[int | None, typer.Option(help="Seconds in which a receipt can be attested.")] = None,
+    min_trust: Annotated[float | None, typer.Option(help="Least trust of a member, above 0 to 1.")] = None,
+    stake_min: Annotated[int | None, typer.Option(help="Least stake of a member, units of 1/1000 credit.")] = None,
+    reward_units: Annotated[int | None, typer.Option(help="Most that an audit earns, units of 1/1000 credit.")] = None,
+    slash_bps: Annotated[int | None, typer.Option(help="What a wrong audit costs of a stake, basis points.")] = None,
+    unbonding_s: Annotated[int | None, typer.Option(help="Seconds until a stake comes back.")] = None,
+) -> None:
+    """Change numbers of the attestation policy, for the receipts to come; what is left out stays."""
+    with transaction(ctx) as tx:
+        adopted = commands.set_attestation_policy(
+            tx,
+            k=k,
+            m=m,
+            window_s=window_s,
+            min_trust=min_trust,
+            stake_min=stake_min,
+            reward_units=reward_units,
+            slash_bps=slash_bps,
+            unbonding_s=unbonding_s,
+        )
+    show(adopted)
+
+
+def show(adopted: AttestationPolicy) -> None:
+    for name, value in asdict(adopted).items():
+        typer.echo(f"{name} {value}")
 
 
 @contextmanager

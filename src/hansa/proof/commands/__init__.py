@@ -5,7 +5,10 @@ from hansa.proof.commands.credentials import WorkCredential, issue_work_credenti
 from hansa.proof.commands.disclosures import answer_disclosure, ask_disclosure, open_disclosure
 from hansa.proof.commands.evidence import note_evidence
 from hansa.proof.commands.outcomes import publish_work, record_outcome
+from hansa.proof.commands.receipts import attest, draw_committee
+from hansa.proof.commands.stakes import lock_stake, tend_stakes, unlock_stake
 from hansa.proof.commands.usefulness import record_usefulness, refresh_usefulness
+from hansa.proof.commands.verdicts import due_receipt, finalise, pay_rewards, set_attestation_policy
 
 __all__ = [
     "WorkCredential",
@@ -13,13 +16,22 @@ __all__ = [
     "age_reputations",
     "answer_disclosure",
     "ask_disclosure",
+    "attest",
+    "draw_committee",
+    "due_receipt",
+    "finalise",
     "fold_reputation",
     "fold_trust",
     "issue_work_credential",
+    "lock_stake",
     "note_evidence",
     "open_disclosure",
+    "pay_rewards",
     "publish_work",
     "record_outcome",
     "record_usefulness",
     "refresh_usefulness",
+    "set_attestation_policy",
+    "tend_stakes",
+    "unlock_stake",
 ]

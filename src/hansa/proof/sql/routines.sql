@@ -587,3 +587,213 @@ COMMENT ON FUNCTION proof.keep_usefulness IS 'Keeps proofs of useful work as the
 
 CREATE TRIGGER usefulness_kept BEFORE UPDATE OR DELETE ON proof.usefulness_proofs
     FOR EACH ROW EXECUTE FUNCTION proof.keep_usefulness();
+
+-- Receipts. The one rule of the quorum: everybody who asks, asks here.
+
+CREATE TYPE proof.quorum_count AS (
+    passes integer,
+    fails integer,
+    accepted boolean,
+    k smallint,
+    m smallint,
+    reached boolean,
+    verdict proof.verdict
+);
+COMMENT ON TYPE proof.quorum_count IS 'How far the attestations of a receipt have come; verdict NULL: undecided.';
+
+CREATE FUNCTION proof.quorum(p_receipt uuid)
+RETURNS proof.quorum_count
+LANGUAGE sql STABLE SET search_path = ''
+AS $$
+SELECT ROW(counted.passes, counted.fails, counted.accepted, receipt.k, receipt.m, counted.passes >= receipt.k,
+           CASE WHEN counted.accepted AND counted.passes >= receipt.k THEN 'pass'
+                WHEN counted.fails > receipt.m - receipt.k THEN 'fail'
+           END)::proof.quorum_count
+  FROM proof.task_receipts AS receipt
+  LEFT JOIN proof.receipted_deals AS deal ON deal.receipt_id = receipt.id
+ CROSS JOIN LATERAL (
+       SELECT count(DISTINCT said.by_did) FILTER (WHERE said.kind = 'AUDIT_PASS' AND seated.sits)::integer AS passes,
+              count(DISTINCT said.by_did) FILTER (WHERE said.kind = 'AUDIT_FAIL' AND seated.sits)::integer AS fails,
+              coalesce(bool_or(said.kind = 'ACCEPTED' AND said.by_did = deal.client_did), false) AS accepted
+         FROM proof.task_attestations AS said
+        CROSS JOIN LATERAL (SELECT said.by_did = ANY (receipt.committee) AS sits) AS seated
+        WHERE said.receipt_id = receipt.id) AS counted
+ WHERE receipt.id = p_receipt
+$$;
+COMMENT ON FUNCTION proof.quorum IS 'pass: the client accepted and k different members of the committee say that the work passes. fail: more than m - k say that it fails, so k of m seats can no longer pass. NULL: neither yet.';
+
+-- Whoever attests shares the lock on the receipt, whoever ends it wants it alone: no word arrives after the count.
+CREATE FUNCTION proof.check_attestation()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_receipt proof.task_receipts;
+    v_client text;
+BEGIN
+    SELECT * INTO v_receipt FROM proof.task_receipts WHERE id = NEW.receipt_id FOR SHARE;
+    SELECT client_did INTO v_client FROM proof.receipted_deals WHERE receipt_id = NEW.receipt_id;
+    IF v_receipt.id IS NULL THEN
+        RAISE EXCEPTION 'there is no receipt %', NEW.receipt_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_known';
+    ELSIF NEW.kind = 'ACCEPTED' AND NEW.by_did IS DISTINCT FROM v_client THEN
+        RAISE EXCEPTION 'only the client accepts the work'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'work_accepted_by_its_client';
+    ELSIF NEW.kind <> 'ACCEPTED' AND (NEW.by_did = ANY (v_receipt.committee)) IS NOT TRUE THEN
+        RAISE EXCEPTION 'only members of the committee audit the work'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'work_audited_by_its_committee';
+    ELSIF v_receipt.state <> 'pending' THEN
+        RAISE EXCEPTION 'the receipt is %', v_receipt.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_pending_to_attest',
+                  DETAIL = jsonb_build_object('state', v_receipt.state);
+    ELSIF v_receipt.due_at <= clock_timestamp() THEN
+        RAISE EXCEPTION 'the time for attestations ended at %', v_receipt.due_at
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'attestation_in_time',
+                  DETAIL = jsonb_build_object('due_at', v_receipt.due_at);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION proof.check_attestation IS 'Lets the client accept and the committee audit, while the receipt is pending and in time; nobody else, and nothing later.';
+
+CREATE TRIGGER attestation_checked BEFORE INSERT ON proof.task_attestations
+    FOR EACH ROW EXECUTE FUNCTION proof.check_attestation();
+
+CREATE FUNCTION proof.keep_as_attested()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    RAISE EXCEPTION 'what was drawn and what was attested stays as it was'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
+END
+$$;
+COMMENT ON FUNCTION proof.keep_as_attested IS 'Keeps draws, attestations and the deals behind receipts as they were written.';
+
+CREATE TRIGGER attestations_kept BEFORE UPDATE OR DELETE ON proof.task_attestations
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_as_attested();
+CREATE TRIGGER draws_kept BEFORE UPDATE OR DELETE ON proof.committee_draws
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_as_attested();
+CREATE TRIGGER receipted_deals_kept BEFORE UPDATE OR DELETE ON proof.receipted_deals
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_as_attested();
+
+-- A trigger and no routine alone: psql has the rights of the application, and must not end a receipt otherwise either.
+CREATE FUNCTION proof.keep_receipt()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_verdict proof.verdict;
+BEGIN
+    IF TG_OP = 'DELETE'
+       OR to_jsonb(NEW) - '{state,committee,drawn_at,due_at,ended_at}'::text[]
+          <> to_jsonb(OLD) - '{state,committee,drawn_at,due_at,ended_at}'::text[] THEN
+        RAISE EXCEPTION 'a receipt stays as it was written'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
+    ELSIF OLD.state <> 'pending' THEN
+        RAISE EXCEPTION 'the receipt is % already', OLD.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_ends_once';
+    ELSIF OLD.committee IS NOT NULL
+          AND (NEW.committee, NEW.drawn_at, NEW.due_at) IS DISTINCT FROM
+              (OLD.committee, OLD.drawn_at, OLD.due_at) THEN
+        RAISE EXCEPTION 'the committee was drawn at %', OLD.drawn_at
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'committee_is_drawn_once';
+    ELSIF NEW.state = 'pending' THEN
+        RETURN NEW;
+    END IF;
+    v_verdict := (proof.quorum(NEW.id)).verdict;
+    IF NOT (CASE NEW.state
+                WHEN 'finalized' THEN coalesce(v_verdict = 'pass', false)
+                WHEN 'rejected' THEN coalesce(v_verdict = 'fail', false)
+                WHEN 'expired' THEN v_verdict IS NULL AND coalesce(NEW.due_at <= clock_timestamp(), false)
+                ELSE NEW.committee IS NULL
+            END) THEN
+        RAISE EXCEPTION 'the attestations do not make the receipt %', NEW.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_ends_by_its_quorum';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION proof.keep_receipt IS 'Lets a committee be drawn once, and a receipt end once: as its quorum says, when its time is over without one, or because nobody could sit.';
+
+CREATE TRIGGER receipt_kept BEFORE UPDATE OR DELETE ON proof.task_receipts
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_receipt();
+
+CREATE FUNCTION proof.seat_committee(
+    p_receipt uuid, p_work_hash text, p_previous text, p_seed text, p_candidates jsonb, p_members text[], p_digest text
+)
+RETURNS SETOF proof.task_receipts
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF (SELECT count(DISTINCT member) FROM unnest(p_members) AS member
+         WHERE p_candidates @> jsonb_build_array(jsonb_build_object('agent', member))) <> cardinality(p_members)
+       OR EXISTS (SELECT FROM proof.receipted_deals
+                   WHERE receipt_id = p_receipt AND client_did = ANY (p_members)) THEN
+        RAISE EXCEPTION 'a committee is drawn from its candidates, and no party sits in it'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'committee_of_candidates';
+    END IF;
+    INSERT INTO proof.committee_draws (receipt_id, position, work_hash, previous, seed, candidates, digest)
+    SELECT p_receipt, coalesce(max(position), 0) + 1, p_work_hash, p_previous, p_seed, p_candidates, p_digest
+      FROM proof.committee_draws;
+    RETURN QUERY
+    UPDATE proof.task_receipts AS receipt
+       SET committee = p_members, drawn_at = clock_timestamp(),
+           due_at = clock_timestamp() + make_interval(secs => policy.window_s)
+      FROM proof.attestation_rules AS policy
+     WHERE receipt.id = p_receipt
+    RETURNING receipt.*;
+END
+$$;
+COMMENT ON FUNCTION proof.seat_committee IS 'Write down a draw and give the receipt its committee; the time for attestations begins.';
+
+-- The lock waits for everybody who is attesting; what follows then sees what they said.
+CREATE FUNCTION proof.finalise_receipt(p_receipt uuid)
+RETURNS SETOF proof.task_receipts
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_receipt proof.task_receipts;
+    v_verdict proof.verdict;
+BEGIN
+    SELECT * INTO v_receipt FROM proof.task_receipts WHERE id = p_receipt FOR NO KEY UPDATE;
+    IF v_receipt.id IS NULL THEN
+        RAISE EXCEPTION 'there is no receipt %', p_receipt
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_known';
+    END IF;
+    v_verdict := (proof.quorum(p_receipt)).verdict;
+    IF v_receipt.state <> 'pending'
+       OR (v_verdict IS NULL AND coalesce(v_receipt.due_at > clock_timestamp(), true)) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    UPDATE proof.task_receipts
+       SET ended_at = clock_timestamp(),
+           state = CASE v_verdict WHEN 'pass' THEN 'finalized' WHEN 'fail' THEN 'rejected' ELSE 'expired'
+                   END::proof.receipt_state
+     WHERE id = p_receipt
+    RETURNING *;
+END
+$$;
+COMMENT ON FUNCTION proof.finalise_receipt IS 'End a receipt that has a verdict or whose time is over; no row when it ended before or is not due.';
+
+CREATE FUNCTION proof.check_stake()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT
+                     FROM credits.holds AS hold
+                    WHERE hold.id = NEW.hold_id
+                      AND hold.account = NEW.agent_did
+                      AND hold.purpose_kind = 'stake') THEN
+        RAISE EXCEPTION 'a stake is a hold on the account of its own agent'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'stake_is_a_hold_of_its_agent';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION proof.check_stake IS 'Keeps an agent from staking money of somebody else, or money that is held for a deal.';
+
+CREATE TRIGGER stake_checked BEFORE INSERT OR UPDATE ON proof.agent_stakes
+    FOR EACH ROW WHEN (NEW.hold_id IS NOT NULL) EXECUTE FUNCTION proof.check_stake();
