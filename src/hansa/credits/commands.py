@@ -1,12 +1,12 @@
 """What can be done with credits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from hansa.credits.errors import AmountNotPositive, FaucetClosed, MovementAlreadyMade
+from hansa.credits.errors import AmountNotPositive, FaucetClosed, MovementAlreadyMade, PoolTooSmall
 from hansa.credits.events import HoldLapsed
-from hansa.credits.models import MINT, Account, Hold, HoldState, Share
+from hansa.credits.models import MINT, POOL, Account, Hold, HoldState, Share, TxType
 from hansa.credits.queries import account_of
 from hansa.infra.db import Query, Tx
 from hansa.infra.outbox import publish
@@ -22,6 +22,22 @@ DEPOSIT = Query(
                         ARRAY['available', 'available']::credits.bucket[],
                         ARRAY['deposit', 'deposit']::credits.tx_type[],
                         ARRAY[-%(amount)s::bigint, %(amount)s::bigint])
+    """,
+)
+
+# One reward at a time, so that two do not spend the same money; settlements pay in without waiting.
+LOCK_POOL = Query(str, "SELECT account FROM credits.credit_accounts WHERE account = 'system:pool' FOR NO KEY UPDATE")
+
+POOL_BALANCE = Query(int, "SELECT balance FROM credits.system_balances WHERE account = 'system:pool'")
+
+REWARD = Query(
+    MovementId,
+    """
+    SELECT credits.post((%(tx_types)s::credits.tx_type[])[1], %(key)s, %(reason)s, NULL, NULL,
+                        %(accounts)s::text[],
+                        array_fill('available'::credits.bucket, ARRAY[cardinality(%(accounts)s::text[])]),
+                        %(tx_types)s::credits.tx_type[],
+                        %(amounts)s::bigint[])
     """,
 )
 
@@ -59,6 +75,29 @@ def deposit(tx: Tx, account: str, amount: Credits, *, key: str, reason: str, sou
     if amount <= 0:
         raise AmountNotPositive
     return tx.one(DEPOSIT, account=account, amount=amount, key=key, reason=reason, source=source)
+
+
+def reward(tx: Tx, account: str, parts: Mapping[TxType, Credits], *, key: str, reason: str) -> MovementId:
+    """Pay an account the sum of its parts from the pool, one posting for each `pou_*` type; once per key.
+
+    Parts of 0 are left out. Raises PoolTooSmall (with what is missing), AmountNotPositive, MovementAlreadyMade.
+    Source: AINP usefulness rewards.
+    """
+    paid = {tx_type: amount for tx_type, amount in parts.items() if amount}
+    if not paid or min(paid.values()) < 0:
+        raise AmountNotPositive
+    tx.one(LOCK_POOL)
+    missing = sum(paid.values()) - tx.one(POOL_BALANCE)
+    if missing > 0:
+        raise PoolTooSmall(missing=missing)
+    return tx.one(
+        REWARD,
+        accounts=[name for _ in paid for name in (POOL, account)],
+        tx_types=[str(tx_type) for tx_type in paid for _ in range(2)],
+        amounts=[signed for amount in paid.values() for signed in (-amount, amount)],
+        key=key,
+        reason=reason,
+    )
 
 
 def open_with_faucet(tx: Tx, account: str, amount: Credits) -> Account:

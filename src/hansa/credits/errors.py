@@ -45,6 +45,10 @@ class MovementAlreadyMade(Conflict):
     constraint = "one_movement_per_key"
 
 
+class PoolTooSmall(Conflict):
+    """The pool has less than is to be paid from it."""
+
+
 class AccountUnknown(NotFound):
     """The account has never held a credit."""
 
