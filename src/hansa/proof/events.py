@@ -1,13 +1,15 @@
 """Facts that proof publishes."""
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
 from hansa.kernel.dids import Did
 from hansa.kernel.events import Event, event
-from hansa.kernel.ids import WorkLogId
+from hansa.kernel.ids import MovementId, WorkLogId
+from hansa.kernel.money import Credits
 from hansa.proof.models import UpdateTrigger, UsefulnessId, WorkType
 
 
@@ -135,6 +137,24 @@ class UsefulnessChanged(Event):
     agent: Did
     score: Decimal
     """0 to 100, two decimals."""
+
+    def ordering_key(self) -> str:
+        return self.agent
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardPaid(Event):
+    """An agent was rewarded from the pool for its usefulness."""
+
+    name: ClassVar[str] = "proof.reward_paid"
+
+    epoch: date
+    """The UTC day that it is for."""
+    agent: Did
+    units: Credits
+    """Units of 1/1000 credit."""
+    movement: MovementId
 
     def ordering_key(self) -> str:
         return self.agent

@@ -173,3 +173,12 @@ SELECT recent.agent_did, round(avg(recent.usefulness_score), 2) AS score, count(
  WHERE recent.created_at > now() - interval '30 days'
  GROUP BY recent.agent_did;
 COMMENT ON VIEW proof.recent_usefulness IS 'Plain mean of the proofs of each agent over the last 30 days; an agent without any is not listed and counts 0. Source: AINP.';
+
+CREATE VIEW proof.recent_usefulness_by_type WITH (security_invoker) AS
+SELECT recent.agent_did, recent.work_type, round(avg(recent.usefulness_score), 2) AS score,
+       sum(recent.usefulness_score) AS score_sum, count(*) AS proofs, max(recent.usefulness_score) AS best_score,
+       (array_agg(recent.id ORDER BY recent.usefulness_score DESC, recent.id))[1] AS best_proof
+  FROM proof.usefulness_proofs AS recent
+ WHERE recent.created_at > now() - interval '30 days'
+ GROUP BY recent.agent_did, recent.work_type;
+COMMENT ON VIEW proof.recent_usefulness_by_type IS 'The same 30 days by type of work: mean and sum of the scores, how many, and the best of them.';
