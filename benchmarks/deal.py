@@ -127,7 +127,7 @@ def main():
 def run(db, folder, options):
     ring = LocalKeyRing.create(folder / "ring.json")
     with httpx.Client() as http, socket.create_server(("127.0.0.1", 0)) as listener:
-        settings = Settings(home=folder, database_pool=40)
+        settings = Settings(home=folder, database_pool=40, requests_per_minute=0)
         services = Services(db=db, settings=settings, http=http, chain=ChainRpc("http://127.0.0.1:9"), keys=ring)
         server = uvicorn.Server(uvicorn.Config(create_app(services), log_config=None, ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -20,7 +20,8 @@ from hansa.infra.embedded import Server
 from hansa.migrate import testing, up
 from hansa.migrations import DIRECTORY
 
-FIRST = "20261120T000000_ops"
+OPS = ("20261120T000000_ops", "20261121T010700_rate_limits")
+"""What the outbox, the queue and their neighbours come from: they belong to no context."""
 REVISED = {
     "registry": "20261121T010400_usefulness_rewards",
     "governance": "20261121T005000_governance_types",
@@ -81,7 +82,8 @@ def test_a_revised_context_names_the_migration_that_revised_it(context: str):
 @pytest.fixture
 def from_files(postgres: Server, server_dsn: str, tmp_path: Path) -> Iterator[psycopg.Connection[object]]:
     """A database made from the SQL files of the contexts; only roles, queue and outbox come from their migration."""
-    shutil.copytree(DIRECTORY / FIRST, tmp_path / FIRST)
+    for revision in OPS:
+        shutil.copytree(DIRECTORY / revision, tmp_path / revision)
     name = f"files_{uuid.uuid4().hex}"
     with psycopg.connect(server_dsn, autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")

@@ -162,6 +162,7 @@ def campaign(
     settings = {
         "HANSA_BROKER_DID": plan.agents["broker"].did,
         "HANSA_FAUCET_CREDITS": str(OPENING_CREDITS),
+        "HANSA_REQUESTS_PER_MINUTE": "0",  # deals follow each other as quickly as they can
     }
     with opened(settings) as stage:
         yield Campaign(stage=stage, plan=plan, kills=kills, targets=targets, threads=threads)

@@ -51,6 +51,7 @@ def agent(api, services):
 def written(owner):
     """How many rows each table has, without what a refusal may leave: nonces, audit and decisions."""
     evidence = {"identity.nonces", "governance.audit_logs", "governance.audit_unsealed", "governance.decisions"}
+    evidence |= {"ops.rate_limits"}
 
     def count():
         tables = owner.execute(

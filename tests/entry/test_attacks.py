@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from entry.test_refusals import refusal, refused, signed
+from given.identity import Alias
 from given.registry import card_document
 from hansa.client import Hansa, Refused
 from hansa.identity.models import rotation_statement
@@ -15,16 +16,6 @@ from hansa.infra.keys import AgentKey
 from hansa.infra.signatures import sign_request
 from hansa.kernel import base58
 from hansa.registry.cards import sign_card
-
-
-class Alias:
-    """A key that calls itself by another of its names."""
-
-    def __init__(self, key, did, key_id):
-        self.key, self.did, self.key_id, self.public_key, self.wallet = key, did, key_id, key.public_key, key.wallet
-
-    def sign(self, message):
-        return self.key.sign(message)
 
 
 def accepted(buyer, seller, *, price=90_000, **terms):
@@ -401,6 +392,22 @@ def test_an_impossible_number_of_rounds_is_refused(agent):
 
 def test_a_user_name_that_is_far_too_long_is_refused(agent):
     assert refused(lambda: agent().call("PATCH", "/api/me", body={"username": "x" * 20_000})) == (422, "text_too_long")
+
+
+def test_a_card_cannot_set_the_trust_in_its_agent(api, agent):
+    praise = {"trust_score": 1, "score": 1, "decay_rate": 1, "reliability": 1, "honesty": 1}
+    key = AgentKey.generate()
+    boaster = agent(registered=False, key=key)
+
+    for version in ("1.0.0", "1.0.1"):  # a registration and its update
+        card = card_document(name="Boaster", version=version, params={"trust": 1.0}, trust=praise, **praise)
+        boaster.post("/api/agents", sign_card(card, key))
+
+    answer = api.get(f"/api/agents/{key.did}/trust").json()
+    dimensions = ("score", "reliability", "honesty", "competence", "timeliness")
+    assert [answer["trust"][name] for name in dimensions] == [0.5] * 5
+    assert answer["trust"]["decay_rate"] == 0.977
+    assert answer["trust"]["evidence"] == {"work": 0, "attestations": 0, "disputes": 0}
 
 
 def test_an_agents_name_is_text_on_the_page_and_no_markup(api, agent, services):

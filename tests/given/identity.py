@@ -65,3 +65,13 @@ def client_as(services, actor, *routers):
     for router in routers:
         app.include_router(router)
     return TestClient(app, base_url=SITE_URI)
+
+
+class Alias:
+    """A key that calls itself by another of its names."""
+
+    def __init__(self, key, did, key_id):
+        self.key, self.did, self.key_id, self.public_key, self.wallet = key, did, key_id, key.public_key, key.wallet
+
+    def sign(self, message):
+        return self.key.sign(message)

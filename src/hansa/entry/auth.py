@@ -15,9 +15,11 @@ from fastapi.responses import Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hansa.credits.commands import holder_of
 from hansa.identity import commands as identity
 from hansa.identity import queries as people
-from hansa.infra.db import Actor
+from hansa.infra import limits
+from hansa.infra.db import Actor, Tx
 from hansa.infra.log import logger
 from hansa.infra.services import Services
 from hansa.infra.signatures import received_url, verify_request
@@ -68,7 +70,7 @@ class Authentication:
         return Actor(kind="anonymous", trace=trace)
 
     def agent(self, scope: Scope, headers: Headers, body: bytes, trace: str) -> Actor:
-        """The agent whose key signed this request. Raises the refusals of infra/signatures, and NonceReplayed."""
+        """The agent whose key signed this request. Raises the refusals of infra/signatures, NonceReplayed, RateLimited."""
         with self.services.db.transaction(GATEKEEPER) as tx:
             signed = verify_request(
                 method=scope["method"],
@@ -81,14 +83,21 @@ class Authentication:
                 # From the settings: whoever hands on a request that was signed for another server chooses the Host.
                 authority=urlsplit(self.services.settings.public_url).netloc or None,
             )
+            # After the signature: nobody uses up what another may ask. With the nonce: a refused or repeated request
+            # is not counted, for both are undone together.
+            self.admit(tx, holder_of(signed.did))
             identity.consume_nonce(tx, signed.did, signed.nonce, expires_at=signed.remember_until)
         return Actor(kind="agent", did=signed.did, trace=trace)
 
     def person(self, token: str, trace: str) -> Actor:
-        """The person behind a session. Raises SessionEnded."""
+        """The person behind a session. Raises SessionEnded, RateLimited."""
         with self.services.db.transaction(GATEKEEPER) as tx:
             user = people.session_user(tx, token)
+            self.admit(tx, str(user.id))
         return Actor(kind="user", did=user.solana_did, user=user.id, trace=trace)
+
+    def admit(self, tx: Tx, subject: str) -> None:
+        limits.admit(tx, subject, per_minute=self.services.settings.requests_per_minute)
 
     async def refuse(self, answer: Response, scope: Scope, receive: Receive, send: Send, trace: str) -> None:
         log.info("request refused", path=scope["path"], status=answer.status_code)

@@ -20,7 +20,7 @@ import procrastinate
 import psycopg
 
 from hansa.entry import contexts
-from hansa.infra import outbox, queue
+from hansa.infra import limits, outbox, queue
 from hansa.infra.db import Actor, Query, register_adapters
 from hansa.infra.log import logger
 from hansa.infra.services import Services
@@ -117,6 +117,7 @@ class Worker:
             tx.run(BEAT, process=f"worker {socket.gethostname()} {os.getpid()}")
             tx.run(FORGET_DEAD)
             tx.run(FORGET_ANSWERS)
+            limits.forget_idle(tx)
             stalled = queue.retry_stalled(tx, silence_s=STALLED_S)
         if stalled:
             log.warning("jobs of a silent worker go back into the queue", jobs=stalled)

@@ -4,7 +4,7 @@ from hansa.kernel.errors import Defect
 
 
 class OpsBroken(Defect):
-    """A rule of the outbox, of kept answers or of heartbeats was broken by a mistake in the code."""
+    """A rule of the outbox, of kept answers, heartbeats or rates was broken by a mistake in the code."""
 
     constraint = (
         "outbox_pkey",
@@ -12,4 +12,5 @@ class OpsBroken(Defect):
         "effect_of_an_event",
         "idempotency_keys_pkey",
         "heartbeats_pkey",
+        "one_rate_per_subject",
     )

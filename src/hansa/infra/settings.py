@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """DID that earns the broker's share; empty lets the share go to the pool."""
     clock_skew_s: int = 30
     """Seconds by which the clocks of a signing agent and this server may differ."""
+    requests_per_minute: int = Field(default=600, ge=0)
+    """Signed requests that one agent or person may make per minute, and as many at once; 0 sets no limit."""
     body_bytes_max: int = 1_048_576
     """Largest request body that is read."""
 

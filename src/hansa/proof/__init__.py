@@ -9,7 +9,8 @@ usefulness once per day and agent, with what was fixed when the day was opened. 
 `proof.differences` counts everything again from the evidence and is empty when the published numbers are right.
 
 A settlement calls `commands.record_outcome` in its own transaction; the numbers follow in a reaction to
-`OutcomeRecorded`, so that no settlement waits for another one's scores. Publishes `ReputationChanged`,
+`OutcomeRecorded`, so that no settlement waits for another one's scores. `commands.note_evidence` does the same for
+what attesters and arbiters find out; trust follows `EvidenceNoted`. Publishes `ReputationChanged`,
 `TrustChanged`, `WorkPublished`, `DisclosureAsked`, `WorkDisclosed`, `UsefulWorkProven`, `UsefulnessChanged` and
 `RewardPaid`.
 Sources: Proof-of-Service registry (work history, reputation), AINP (trust, usefulness).

@@ -29,9 +29,25 @@ class OutcomeOfAnotherAgent(Conflict):
 
 
 class AgentNotRegistered(NotFound):
-    """Work is recorded for registered agents only."""
+    """Work and evidence are recorded for registered agents only."""
 
-    constraint = ("work_by_a_registered_agent", "useful_work_by_a_registered_agent")
+    constraint = (
+        "work_by_a_registered_agent",
+        "useful_work_by_a_registered_agent",
+        "trust_in_a_registered_agent",
+    )
+
+
+class EvidenceImpossible(Invalid):
+    """Evidence of an attestation or dispute gives at least one sample, each 0 to 1; outcomes and clocks are of work."""
+
+    constraint = ("evidence_says_something", "trust_samples_between_0_and_1", "outcome_belongs_to_work")
+
+
+class WorkNotSettled(Conflict):
+    """The work that this evidence is about was never settled, so nobody knows what it cost."""
+
+    constraint = "evidence_about_settled_work"
 
 
 class WorkUnknown(NotFound):
@@ -225,8 +241,9 @@ class EvidenceBroken(Defect):
         "score_under_a_policy",
         "reputation_between_0_and_1",
         "outcome_moves_trust_once",
-        "trust_in_a_registered_agent",
         "one_trust_event_per_position",
+        "evidence_weighs_0_to_1",
+        "counted_evidence_has_its_weight",
         "trust_scores_pkey",
         "trust_of_a_registered_agent",
         "trust_between_0_and_1",

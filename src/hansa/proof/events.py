@@ -10,7 +10,7 @@ from hansa.kernel.dids import Did
 from hansa.kernel.events import Event, event
 from hansa.kernel.ids import MovementId, WorkLogId
 from hansa.kernel.money import Credits
-from hansa.proof.models import UpdateTrigger, UsefulnessId, WorkType
+from hansa.proof.models import EvidenceKind, UpdateTrigger, UsefulnessId, WorkType
 
 
 @event
@@ -24,6 +24,22 @@ class OutcomeRecorded(Event):
     """What was settled, `kind:id`: the key of the evidence."""
     agent: Did
     log: WorkLogId
+
+    def ordering_key(self) -> str:
+        return self.agent
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceNoted(Event):
+    """An attestation or a decided dispute says something about an agent; trust does not count it yet."""
+
+    name: ClassVar[str] = "proof.evidence_noted"
+
+    ref: str
+    """What was attested or decided, `kind:id`: the key of the evidence."""
+    agent: Did
+    kind: EvidenceKind
 
     def ordering_key(self) -> str:
         return self.agent
@@ -48,7 +64,7 @@ class ReputationChanged(Event):
 @event
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustChanged(Event):
-    """A piece of work moved the trust in an agent."""
+    """A piece of evidence moved the trust in an agent."""
 
     name: ClassVar[str] = "proof.trust_changed"
 

@@ -4,7 +4,7 @@ from hansa.infra.db import Tx
 from hansa.infra.outbox import on
 from hansa.kernel.ids import EventId
 from hansa.proof import commands
-from hansa.proof.events import OutcomeRecorded
+from hansa.proof.events import EvidenceNoted, OutcomeRecorded
 
 
 @on(OutcomeRecorded)
@@ -17,5 +17,12 @@ def fold_reputation(tx: Tx, event: OutcomeRecorded, event_id: EventId) -> None:
 @on(OutcomeRecorded)
 def fold_trust(tx: Tx, event: OutcomeRecorded, event_id: EventId) -> None:
     """Count the work towards the trust in its agent."""
+    del event_id  # the evidence itself knows whether it was counted
+    commands.fold_trust(tx, event.ref)
+
+
+@on(EvidenceNoted)
+def fold_evidence(tx: Tx, event: EvidenceNoted, event_id: EventId) -> None:
+    """Count an attestation or a decided dispute towards the trust in its agent."""
     del event_id  # the evidence itself knows whether it was counted
     commands.fold_trust(tx, event.ref)

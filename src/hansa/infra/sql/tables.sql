@@ -51,3 +51,15 @@ CREATE TABLE ops.heartbeats (
     CONSTRAINT heartbeats_pkey PRIMARY KEY (process)
 );
 COMMENT ON TABLE ops.heartbeats IS 'Last sign of life of each worker process.';
+
+-- Nothing in it outlives a minute, so it need not survive a crash either, and writes no log.
+CREATE UNLOGGED TABLE ops.rate_limits (
+    subject text NOT NULL,
+    kind text NOT NULL,
+    next_at timestamptz NOT NULL,
+    CONSTRAINT one_rate_per_subject PRIMARY KEY (subject, kind)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE ops.rate_limits IS 'How often whoever proved to be somebody asked of late, one row each; read and written by every process, so a limit holds for all of them together.';
+COMMENT ON COLUMN ops.rate_limits.subject IS 'Who: the wallet of the key that signed, its DID when no key is inside, or the account of a person.';
+COMMENT ON COLUMN ops.rate_limits.kind IS 'What is counted, e.g. requests.';
+COMMENT ON COLUMN ops.rate_limits.next_at IS 'When the requests made so far would have come at the even rate, one after the other (GCRA): as far as this lies ahead, as much of the burst is used up.';

@@ -3,6 +3,7 @@
 from hansa.proof.commands.counting import adopt_policy, age_reputations, fold_reputation, fold_trust
 from hansa.proof.commands.credentials import WorkCredential, issue_work_credential
 from hansa.proof.commands.disclosures import answer_disclosure, ask_disclosure, open_disclosure
+from hansa.proof.commands.evidence import note_evidence
 from hansa.proof.commands.outcomes import publish_work, record_outcome
 from hansa.proof.commands.rewards import (
     epoch_before,
@@ -24,6 +25,7 @@ __all__ = [
     "fold_reputation",
     "fold_trust",
     "issue_work_credential",
+    "note_evidence",
     "open_disclosure",
     "open_reward_epoch",
     "pay_rewards",

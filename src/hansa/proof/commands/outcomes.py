@@ -57,11 +57,14 @@ WRITE_REPUTATION_EVENT = Query(
     """,
 )
 
+# Whether work was good is what its payer says by accepting it, whenever it came; a payer nobody knows says nothing.
 WRITE_TRUST_EVENT = Query(
     int,
     """
-    INSERT INTO proof.trust_events (ref, agent_did, outcome, started_at, due_at, delivered_at, occurred_at)
-    VALUES (%(ref)s, %(agent)s, %(outcome)s, %(started_at)s, %(due_at)s, %(delivered_at)s, %(settled_at)s)
+    INSERT INTO proof.trust_events
+           (ref, agent_did, kind, outcome, started_at, due_at, delivered_at, competence, occurred_at)
+    SELECT %(ref)s, %(agent)s, 'work', %(outcome)s, %(started_at)s, %(due_at)s, %(delivered_at)s,
+           CASE WHEN %(payer_verified)s THEN proof.reliability_sample(%(outcome)s, NULL) END, %(settled_at)s
     """,
 )
 
@@ -143,6 +146,7 @@ def write_evidence(tx: Tx, log: WorkLogId, outcome: Outcome) -> None:
         started_at=outcome.started_at,
         due_at=outcome.due_at,
         delivered_at=outcome.delivered_at,
+        payer_verified=outcome.payer_verified,
         settled_at=outcome.settled_at,
     )
 

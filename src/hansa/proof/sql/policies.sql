@@ -2,7 +2,8 @@ GRANT USAGE ON SCHEMA proof TO hansa_app;
 GRANT USAGE ON SEQUENCE proof.fold_positions TO hansa_app;
 GRANT SELECT, INSERT, UPDATE (disclosure_level) ON proof.work_history_logs TO hansa_app;
 GRANT SELECT, UPDATE (adopted) ON proof.reputation_policies TO hansa_app;
-GRANT SELECT, INSERT, UPDATE (fold_position) ON proof.reputation_events, proof.trust_events TO hansa_app;
+GRANT SELECT, INSERT, UPDATE (fold_position) ON proof.reputation_events TO hansa_app;
+GRANT SELECT, INSERT, UPDATE (fold_position, weight) ON proof.trust_events TO hansa_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON proof.reputation_state, proof.reputation_pairs, proof.payer_capacity TO hansa_app;
 GRANT SELECT, INSERT, UPDATE ON proof.reputation_scores, proof.trust_scores TO hansa_app;
 GRANT SELECT, INSERT, UPDATE (used_at) ON proof.disclosure_requests TO hansa_app;
@@ -34,9 +35,8 @@ ALTER TABLE proof.trust_events FORCE ROW LEVEL SECURITY;
 CREATE POLICY settling_adds_trust_evidence ON proof.trust_events FOR INSERT WITH CHECK (true);
 CREATE POLICY trust_evidence_for_the_house ON proof.trust_events
     USING (current_setting('hansa.actor_kind', true) IN ('system', 'operator'));
-CREATE POLICY agents_see_their_trust_evidence ON proof.trust_events FOR SELECT
-    USING (current_setting('hansa.actor_kind', true) = 'agent'
-           AND agent_did = current_setting('hansa.actor', true));
+-- What moved a public number is public; queries show the references of private deals to the agent itself alone.
+CREATE POLICY trust_evidence_is_open ON proof.trust_events FOR SELECT USING (true);
 
 ALTER TABLE proof.reputation_pairs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE proof.reputation_pairs FORCE ROW LEVEL SECURITY;

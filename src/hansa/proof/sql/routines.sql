@@ -28,15 +28,15 @@ BEGIN
     -- The day of the settlement is generated after this trigger, from a column that is compared.
     IF TG_OP = 'UPDATE'
        AND OLD.fold_position IS NULL
-       AND to_jsonb(NEW) - '{fold_position,settled_on}'::text[]
-           = to_jsonb(OLD) - '{fold_position,settled_on}'::text[] THEN
+       AND to_jsonb(NEW) - '{fold_position,settled_on,weight}'::text[]
+           = to_jsonb(OLD) - '{fold_position,settled_on,weight}'::text[] THEN
         RETURN NEW;
     END IF;
     RAISE EXCEPTION 'evidence is append only, and it is counted once'
         USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
 END
 $$;
-COMMENT ON FUNCTION proof.keep_evidence IS 'Lets evidence be marked as counted, once, and nothing else.';
+COMMENT ON FUNCTION proof.keep_evidence IS 'Lets evidence be marked as counted, with its weight, once, and nothing else.';
 
 CREATE TRIGGER reputation_evidence_kept BEFORE UPDATE OR DELETE ON proof.reputation_events
     FOR EACH ROW EXECUTE FUNCTION proof.keep_evidence();
@@ -363,7 +363,7 @@ END
 $$;
 COMMENT ON FUNCTION proof.rebuild_reputation IS 'Adopt a policy and work out every reputation anew from all evidence; folding waits meanwhile.';
 
--- Trust: how it fades, what a piece of work says about it, counting evidence.
+-- Trust: how it fades, what each piece of evidence says and weighs, counting evidence.
 
 CREATE FUNCTION proof.apply_trust_decay(p_score double precision, p_days double precision, p_rate double precision DEFAULT 0.977)
 RETURNS double precision
@@ -404,14 +404,54 @@ AS $$ SELECT CASE
 END $$;
 COMMENT ON FUNCTION proof.reliability_sample IS '0.95 for accepted work, 0.5 for work accepted in part or very late, 0.05 for failed work.';
 
+-- The one place that says which sample each kind of evidence gives; NULL: it says nothing about that dimension.
+CREATE FUNCTION proof.trust_samples(p_event proof.trust_events)
+RETURNS TABLE (reliability double precision, honesty double precision, competence double precision,
+               timeliness double precision)
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+SELECT CASE (p_event).kind WHEN 'work' THEN proof.reliability_sample((p_event).outcome, punctual.timeliness)
+                           ELSE (p_event).reliability END,
+       (p_event).honesty, (p_event).competence, punctual.timeliness
+  FROM (SELECT proof.timeliness_sample((p_event).started_at, (p_event).due_at,
+                                       (p_event).delivered_at) AS timeliness) AS punctual
+$$;
+COMMENT ON FUNCTION proof.trust_samples IS 'What a piece of evidence says about each dimension of trust, 0 to 1; NULL: nothing.';
+
+-- Ordinals are drawn in the order of counting, under the lock of the agent's vector: settlements of one pair that
+-- arrive together still weigh 1, 1/2, 1/4. Counting stops at 60, where the weight is nothing anyway.
+CREATE FUNCTION proof.trust_weight(p_event proof.trust_events)
+RETURNS double precision
+LANGUAGE sql STABLE SET search_path = ''
+AS $$
+SELECT coalesce(
+    (SELECT work.weight FROM proof.trust_events AS work
+      WHERE work.ref = (p_event).work_ref AND work.fold_position IS NOT NULL),
+    (SELECT proof.offered_weight(proof.adopted_policy(), settled.asset, settled.fee, 1 + before.settlements,
+                                 settled.payer_related)
+       FROM proof.reputation_events AS settled
+      CROSS JOIN LATERAL (
+            SELECT count(*) AS settlements
+              FROM (SELECT
+                      FROM proof.reputation_events AS earlier
+                      JOIN proof.trust_events AS counted ON counted.ref = earlier.ref
+                     WHERE earlier.payer_did = settled.payer_did
+                       AND earlier.agent_did = settled.agent_did
+                       AND counted.fold_position IS NOT NULL
+                     LIMIT 60) AS few) AS before
+      WHERE settled.ref = coalesce((p_event).work_ref, (p_event).ref)),
+    1)
+$$;
+COMMENT ON FUNCTION proof.trust_weight IS 'What a piece of evidence weighs if it is counted now: what its work cost, as for reputation; an attestation or dispute weighs what the work does that it is about, and 1 when it is about none.';
+
 -- Evidence older than the vector moves it less, by what it would have faded since.
 CREATE FUNCTION proof.trust_after(p_trust proof.trust_vector, p_event proof.trust_events, p_rate double precision)
 RETURNS proof.trust_vector
 LANGUAGE sql IMMUTABLE SET search_path = ''
 AS $$
 SELECT ROW(known.reliability + share.alpha * (coalesce(sample.reliability, known.reliability) - known.reliability),
-           known.honesty,
-           known.competence,
+           known.honesty + share.alpha * (coalesce(sample.honesty, known.honesty) - known.honesty),
+           known.competence + share.alpha * (coalesce(sample.competence, known.competence) - known.competence),
            known.timeliness + share.alpha * (coalesce(sample.timeliness, known.timeliness) - known.timeliness),
            greatest((p_trust).as_of, (p_event).occurred_at))::proof.trust_vector
   FROM (SELECT proof.towards_neutral((p_trust).reliability, idle.days, p_rate) AS reliability,
@@ -419,13 +459,11 @@ SELECT ROW(known.reliability + share.alpha * (coalesce(sample.reliability, known
                proof.towards_neutral((p_trust).competence, idle.days, p_rate) AS competence,
                proof.towards_neutral((p_trust).timeliness, idle.days, p_rate) AS timeliness
           FROM (SELECT proof.days_between((p_trust).as_of, (p_event).occurred_at) AS days) AS idle) AS known
- CROSS JOIN (SELECT 0.2 * power(p_rate, proof.days_between((p_event).occurred_at, (p_trust).as_of)) AS alpha) AS share
- CROSS JOIN (SELECT proof.reliability_sample((p_event).outcome, punctual.timeliness) AS reliability,
-                    punctual.timeliness
-               FROM (SELECT proof.timeliness_sample((p_event).started_at, (p_event).due_at,
-                                                    (p_event).delivered_at) AS timeliness) AS punctual) AS sample
+ CROSS JOIN (SELECT 0.2 * (p_event).weight
+                    * power(p_rate, proof.days_between((p_event).occurred_at, (p_trust).as_of)) AS alpha) AS share
+ CROSS JOIN proof.trust_samples(p_event) AS sample
 $$;
-COMMENT ON FUNCTION proof.trust_after IS 'The trust vector after one more piece of evidence: an exponential average with weight 0.2 on what had faded until then.';
+COMMENT ON FUNCTION proof.trust_after IS 'The trust vector after one more piece of weighed evidence: an exponential average with 0.2 of that weight on what had faded until then.';
 
 CREATE AGGREGATE proof.trust_replayed(proof.trust_events, double precision) (
     SFUNC = proof.trust_after,
@@ -450,8 +488,9 @@ BEGIN
     SELECT * INTO v_known FROM proof.trust_scores WHERE agent_did = v_event.agent_did FOR NO KEY UPDATE;
 
     UPDATE proof.trust_events
-       SET fold_position = nextval('proof.fold_positions')
-     WHERE ref = p_ref AND fold_position IS NULL;
+       SET fold_position = nextval('proof.fold_positions'), weight = proof.trust_weight(v_event)
+     WHERE ref = p_ref AND fold_position IS NULL
+    RETURNING * INTO v_event;
     IF NOT FOUND THEN
         RETURN;
     END IF;
@@ -463,7 +502,10 @@ BEGIN
     RETURN QUERY
     UPDATE proof.trust_scores
        SET reliability = v_trust.reliability, honesty = v_trust.honesty, competence = v_trust.competence,
-           timeliness = v_trust.timeliness, last_updated = v_trust.as_of
+           timeliness = v_trust.timeliness, last_updated = v_trust.as_of,
+           work_count = work_count + (v_event.kind = 'work')::integer,
+           attestation_count = attestation_count + (v_event.kind = 'attestation')::integer,
+           dispute_count = dispute_count + (v_event.kind = 'dispute')::integer
      WHERE agent_did = v_event.agent_did
     RETURNING *;
 END

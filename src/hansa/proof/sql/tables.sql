@@ -5,6 +5,7 @@ CREATE TYPE proof.update_trigger AS ENUM ('x402_settlement', 'zkp_proof', 'oracl
 CREATE TYPE proof.attestation_source AS ENUM ('switchboard', 'third_party');
 CREATE TYPE proof.disclosure_level AS ENUM ('public', 'private_zk');
 CREATE TYPE proof.asset AS ENUM ('CREDIT', 'USDC', 'CASH', 'SOL');
+CREATE TYPE proof.trust_evidence AS ENUM ('work', 'attestation', 'dispute');
 CREATE DOMAIN proof.outcome AS numeric(2, 1)
     CONSTRAINT outcome_is_failed_partial_or_done CHECK (VALUE IN (0, 0.5, 1));
 COMMENT ON DOMAIN proof.outcome IS '1 the work was accepted, 0.5 in part, 0 it failed and that was adjudicated.';
@@ -128,6 +129,7 @@ COMMENT ON COLUMN proof.reputation_events.speed_ms IS 'From start to delivery in
 COMMENT ON COLUMN proof.reputation_events.settled_on IS 'UTC day of the settlement: evidence ages in whole days.';
 COMMENT ON COLUMN proof.reputation_events.fold_position IS 'When it was counted, in the order of all evidence; NULL: not yet.';
 CREATE INDEX reputation_events_by_agent ON proof.reputation_events (agent_did, fold_position);
+CREATE INDEX reputation_events_by_pair ON proof.reputation_events (payer_did, agent_did);
 CREATE INDEX reputation_events_to_fold ON proof.reputation_events (recorded_at) WHERE fold_position IS NULL;
 
 CREATE TABLE proof.reputation_state (
@@ -210,21 +212,45 @@ CREATE INDEX reputation_scores_to_age ON proof.reputation_scores (scored_on);
 CREATE TABLE proof.trust_events (
     ref text NOT NULL,
     agent_did text NOT NULL,
-    outcome proof.outcome NOT NULL,
+    kind proof.trust_evidence NOT NULL DEFAULT 'work',
+    work_ref text,
+    outcome proof.outcome,
     started_at timestamptz,
     due_at timestamptz,
     delivered_at timestamptz,
+    reliability double precision,
+    honesty double precision,
+    competence double precision,
     occurred_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     fold_position bigint,
+    weight double precision,
     CONSTRAINT outcome_moves_trust_once PRIMARY KEY (ref),
     CONSTRAINT trust_in_a_registered_agent FOREIGN KEY (agent_did) REFERENCES registry.agents (did),
+    CONSTRAINT evidence_about_settled_work FOREIGN KEY (work_ref) REFERENCES proof.reputation_events (ref),
+    CONSTRAINT outcome_belongs_to_work CHECK (
+        CASE kind WHEN 'work' THEN outcome IS NOT NULL AND num_nonnulls(work_ref, reliability) = 0
+                  ELSE num_nonnulls(outcome, started_at, due_at, delivered_at) = 0 END
+    ),
+    CONSTRAINT evidence_says_something CHECK (kind = 'work' OR num_nonnulls(reliability, honesty, competence) > 0),
+    CONSTRAINT trust_samples_between_0_and_1 CHECK (
+        reliability BETWEEN 0 AND 1 AND honesty BETWEEN 0 AND 1 AND competence BETWEEN 0 AND 1
+    ),
+    CONSTRAINT evidence_weighs_0_to_1 CHECK (weight BETWEEN 0 AND 1),
+    CONSTRAINT counted_evidence_has_its_weight CHECK (fold_position IS NULL OR weight IS NOT NULL),
     CONSTRAINT work_delivered_after_its_start CHECK (delivered_at >= started_at),
     CONSTRAINT outcome_not_in_the_future CHECK (occurred_at <= recorded_at + interval '1 minute'),
     CONSTRAINT one_trust_event_per_position UNIQUE (fold_position)
 );
-COMMENT ON TABLE proof.trust_events IS 'The evidence behind trust: how each piece of work ended and how long it took. Append only.';
-COMMENT ON COLUMN proof.trust_events.ref IS 'What was settled, "kind:id".';
+COMMENT ON TABLE proof.trust_events IS 'The evidence behind trust: how each piece of work ended and how long it took, what attesters found, how disputes were decided. Append only.';
+COMMENT ON COLUMN proof.trust_events.ref IS 'What was settled, attested or decided, "kind:id"; it counts once.';
+COMMENT ON COLUMN proof.trust_events.kind IS 'work: somebody paid for it. attestation: somebody entitled to it examined the work. dispute: it was decided.';
+COMMENT ON COLUMN proof.trust_events.work_ref IS 'The settled work that an attestation or dispute is about: it weighs what that work cost. NULL: about no single piece of work, full weight; of work itself always NULL.';
+COMMENT ON COLUMN proof.trust_events.outcome IS 'How the work ended; NULL: the evidence is not of work.';
+COMMENT ON COLUMN proof.trust_events.reliability IS 'What an attestation or dispute says about reliability, 0 to 1; NULL: nothing. Work says it by outcome and lateness.';
+COMMENT ON COLUMN proof.trust_events.honesty IS 'What the evidence says about honesty, 0 to 1; NULL: nothing.';
+COMMENT ON COLUMN proof.trust_events.competence IS 'What the evidence says about competence, 0 to 1; NULL: nothing.';
+COMMENT ON COLUMN proof.trust_events.weight IS 'How far the evidence counts, 0 to 1, set once when it is counted; NULL: not counted yet.';
 COMMENT ON COLUMN proof.trust_events.started_at IS 'Begin of the work, not of the negotiation; NULL: not known.';
 COMMENT ON COLUMN proof.trust_events.due_at IS 'Promised delivery; NULL: nothing was promised, so timeliness is not judged.';
 COMMENT ON COLUMN proof.trust_events.delivered_at IS 'NULL: it was not delivered.';
@@ -250,6 +276,9 @@ CREATE TABLE proof.trust_scores (
     timeliness double precision NOT NULL DEFAULT 0.5,
     decay_rate double precision NOT NULL DEFAULT 0.977,
     last_updated timestamptz NOT NULL,
+    work_count bigint NOT NULL DEFAULT 0,
+    attestation_count bigint NOT NULL DEFAULT 0,
+    dispute_count bigint NOT NULL DEFAULT 0,
     CONSTRAINT trust_scores_pkey PRIMARY KEY (agent_did),
     CONSTRAINT trust_of_a_registered_agent FOREIGN KEY (agent_did) REFERENCES registry.agents (did),
     CONSTRAINT trust_between_0_and_1 CHECK (
@@ -262,6 +291,7 @@ COMMENT ON TABLE proof.trust_scores IS 'Trust in each agent as of its newest evi
 COMMENT ON COLUMN proof.trust_scores.score IS '0 to 1: 35 % reliability, 35 % honesty, 20 % competence, 10 % timeliness.';
 COMMENT ON COLUMN proof.trust_scores.decay_rate IS 'What is left of the distance from 0.5 after a day.';
 COMMENT ON COLUMN proof.trust_scores.last_updated IS 'The instant for which the stored numbers stand.';
+COMMENT ON COLUMN proof.trust_scores.work_count IS 'Pieces of settled work counted, whatever they weigh; the same holds for attestations and disputes.';
 
 CREATE TABLE proof.disclosure_requests (
     id uuid NOT NULL DEFAULT uuidv7(),

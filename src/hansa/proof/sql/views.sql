@@ -68,8 +68,12 @@ COMMENT ON VIEW proof.reputation_recomputed IS 'The state of every agent, worked
 
 CREATE VIEW proof.trust_recomputed WITH (security_invoker) AS
 SELECT replayed.agent_did, (replayed.trust).reliability, (replayed.trust).honesty, (replayed.trust).competence,
-       (replayed.trust).timeliness, (replayed.trust).as_of
-  FROM (SELECT event.agent_did, proof.trust_replayed(event, known.decay_rate ORDER BY event.fold_position) AS trust
+       (replayed.trust).timeliness, (replayed.trust).as_of, replayed.work_count, replayed.attestation_count,
+       replayed.dispute_count
+  FROM (SELECT event.agent_did, proof.trust_replayed(event, known.decay_rate ORDER BY event.fold_position) AS trust,
+               count(*) FILTER (WHERE event.kind = 'work') AS work_count,
+               count(*) FILTER (WHERE event.kind = 'attestation') AS attestation_count,
+               count(*) FILTER (WHERE event.kind = 'dispute') AS dispute_count
           FROM proof.trust_events AS event
           JOIN proof.trust_scores AS known ON known.agent_did = event.agent_did
          WHERE event.fold_position IS NOT NULL
@@ -140,12 +144,14 @@ SELECT 'capacity', coalesce(kept.payer_did, due.payer_did),
  WHERE coalesce(abs(kept.used - due.used), 1) > 1e-9
 UNION ALL
 SELECT 'trust', coalesce(kept.agent_did, due.agent_did),
-       format('kept %s %s %s %s as of %s, events say %s %s %s %s as of %s', kept.reliability, kept.honesty,
-              kept.competence, kept.timeliness, kept.last_updated, due.reliability, due.honesty, due.competence,
-              due.timeliness, due.as_of)
+       format('kept %s %s %s %s as of %s from %s + %s + %s, events say %s %s %s %s as of %s from %s + %s + %s',
+              kept.reliability, kept.honesty, kept.competence, kept.timeliness, kept.last_updated, kept.work_count,
+              kept.attestation_count, kept.dispute_count, due.reliability, due.honesty, due.competence, due.timeliness,
+              due.as_of, due.work_count, due.attestation_count, due.dispute_count)
   FROM proof.trust_scores AS kept
   FULL JOIN proof.trust_recomputed AS due ON due.agent_did = kept.agent_did
- WHERE kept.last_updated IS DISTINCT FROM due.as_of
+ WHERE (kept.last_updated, kept.work_count, kept.attestation_count, kept.dispute_count)
+       IS DISTINCT FROM (due.as_of, due.work_count, due.attestation_count, due.dispute_count)
     OR greatest(abs(kept.reliability - due.reliability), abs(kept.honesty - due.honesty),
                 abs(kept.competence - due.competence), abs(kept.timeliness - due.timeliness)) > 1e-9;
 COMMENT ON VIEW proof.differences IS 'Every way in which reputation and trust differ from what all evidence gives when it is counted again; empty when they are right.';
