@@ -1,6 +1,7 @@
 """Proofs and rewards from many sessions at once: one proof is stored, one reward is paid, the books balance."""
 
 import threading
+import time
 from collections import Counter
 from datetime import timedelta
 
@@ -19,13 +20,13 @@ TESTER = Actor(kind="system", did="tests")
 
 
 def at_once(count, attempt):
-    """Run one thing in many threads at once; how often each outcome was had."""
+    """Run one thing in many threads, which wait for each other where it says so; how often each outcome was had."""
     barrier, outcomes = threading.Barrier(count), Counter()
 
     def run(number):
-        barrier.wait()
         try:
-            outcomes[attempt(number)] += 1
+            attempt(number, barrier.wait)
+            outcomes["done"] += 1
         except Refusal as refusal:
             outcomes[type(refusal).__name__] += 1
 
@@ -44,37 +45,64 @@ def worker(db):
 
 
 def test_of_twenty_copies_of_a_proof_one_is_stored(db, worker):
-    def prove(_):
+    def prove(_, together):
         with db.transaction() as tx:
+            together()
             proven(tx, worker, trace="the trace")
-        return "stored"
 
     outcomes = at_once(20, prove)
 
-    assert outcomes == {"stored": 1, "UsefulWorkProvenBefore": 19}
+    with db.transaction() as tx:
+        assert len(queries.usefulness_proofs(tx, worker).items) == 1
+    assert outcomes == {"done": 1, "UsefulWorkProvenBefore": 19}
 
 
 def test_of_twenty_different_proofs_of_an_agent_one_is_stored(db, worker):
-    def prove(number):
+    def prove(number, together):
         with db.transaction() as tx:
+            together()
             proven(tx, worker, trace=f"trace {number}")
-        return "stored"
 
     outcomes = at_once(20, prove)
 
-    assert outcomes == {"stored": 1, "ProofTooSoon": 19}
+    with db.transaction() as tx:
+        assert len(queries.usefulness_proofs(tx, worker).items) == 1
+    assert outcomes == {"done": 1, "ProofTooSoon": 19}
+
+
+def test_a_proof_waits_for_the_one_before_it_and_then_sees_it(db, owner, worker):
+    def prove(number, together):
+        if number:
+            together()
+        with db.transaction() as tx:
+            proven(tx, worker, trace=f"trace {number}")
+            if not number:
+                together()
+                assert waits(owner), "the second proof waits until the first is stored"
+
+    assert at_once(2, prove) == {"done": 1, "ProofTooSoon": 1}
+
+
+def waits(owner):
+    """Whether another session comes to wait for an advisory lock, within ten seconds."""
+    for _ in range(1000):
+        waiting = owner.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone()
+        if waiting[0]:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def test_proofs_of_different_agents_do_not_wait_for_each_other(db):
     with db.transaction() as tx:
         agents = [registry.agent(tx).did for _ in range(10)]
 
-    def prove(number):
+    def prove(number, together):
         with db.transaction() as tx:
             proven(tx, agents[number], trace="the trace")
-        return "stored"
+            together()  # all have proven before one of them commits
 
-    assert at_once(10, prove) == {"stored": 10}
+    assert at_once(10, prove) == {"done": 10}
 
 
 def test_four_runs_of_a_day_at_once_pay_every_reward_once(db, owner):
@@ -86,9 +114,9 @@ def test_four_runs_of_a_day_at_once_pay_every_reward_once(db, owner):
         day = commands.epoch_before(tx.at)
     counts = []
 
-    def run(_):
+    def run(_, together):
+        together()
         counts.append(commands.reward(db, TESTER, day))
-        return "done"
 
     outcomes = at_once(4, run)
 
@@ -109,10 +137,10 @@ def test_two_days_opened_at_once_do_not_offer_the_same_money(db, worker, owner):
         ledger.deposit(tx, POOL, 10_000, key="pool", reason="shares of deals")
         day = commands.epoch_before(tx.at)
 
-    def run(number):
+    def run(number, together):
         with db.transaction() as tx:
+            together()
             commands.open_reward_epoch(tx, day - timedelta(days=number))
-        return "done"
 
     at_once(2, run)
 
