@@ -69,7 +69,7 @@ def test_five_audits_at_once_end_the_receipt_once_and_are_rewarded_once(db, deal
         ],
     )
     ends = race(db, *[lambda tx: commands.finalise(tx, deal.id, at=tx.at) and 1] * 6)
-    payments = race(db, *[commands.pay_rewards] * 6)
+    payments = race(db, *[commands.pay_attesters] * 6)
     while outbox.dispatch(db):
         pass
 

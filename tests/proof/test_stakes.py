@@ -164,8 +164,8 @@ def test_who_audits_against_the_verdict_pays_and_who_agrees_is_paid_from_the_poo
     pool = pool_units(tx)
 
     commands.finalise(tx, deal.id, at=tx.at)
-    paid = commands.pay_rewards(tx)
-    again = commands.pay_rewards(tx)
+    paid = commands.pay_attesters(tx)
+    again = commands.pay_attesters(tx)
 
     findings = {one.member: one for one in queries.findings_of(tx, deal.id)}
     assert findings[wrong].finding is SeatFinding.DISAGREED
@@ -228,9 +228,9 @@ def test_rewards_wait_for_a_pool_that_has_too_little_and_are_paid_once(tx, ring)
     if short > 0:
         receipts.fill_the_pool(tx, short)
 
-    paid = [commands.pay_rewards(tx)]
+    paid = [commands.pay_attesters(tx)]
     receipts.fill_the_pool(tx, 1)
-    paid += [commands.pay_rewards(tx), commands.pay_rewards(tx)]
+    paid += [commands.pay_attesters(tx), commands.pay_attesters(tx)]
 
     assert paid == [2, 1, 0]
     assert [books.account_of(tx, member).balance for member in deal.committee] == [100_500] * 3
@@ -247,7 +247,7 @@ def test_audits_never_cost_the_pool_more_than_the_deal_brought_it(tx, ring, fee,
 
     commands.finalise(tx, deal.id, at=tx.at)
 
-    assert commands.pay_rewards(tx) == (5 if reward else 0)
+    assert commands.pay_attesters(tx) == (5 if reward else 0)
     assert deal.receipt.reward_units == reward
     assert {books.account_of(tx, member).balance for member in deal.committee} == {100_000 + reward}
 

@@ -25,6 +25,22 @@ DEPOSIT = Query(
     """,
 )
 
+# One reward at a time, so that two do not spend the same money; settlements pay in without waiting.
+LOCK_POOL = Query(str, "SELECT account FROM credits.credit_accounts WHERE account = 'system:pool' FOR NO KEY UPDATE")
+
+POOL_BALANCE = Query(int, "SELECT balance FROM credits.system_balances WHERE account = 'system:pool'")
+
+REWARD = Query(
+    MovementId,
+    """
+    SELECT credits.post((%(tx_types)s::credits.tx_type[])[1], %(key)s, %(reason)s, NULL, NULL,
+                        %(accounts)s::text[],
+                        array_fill('available'::credits.bucket, ARRAY[cardinality(%(accounts)s::text[])]),
+                        %(tx_types)s::credits.tx_type[],
+                        %(amounts)s::bigint[])
+    """,
+)
+
 RESERVE = Query(
     Hold,
     """
@@ -36,19 +52,6 @@ RESERVE = Query(
 CAPTURE = Query(MovementId, "SELECT credits.capture(%(hold)s, %(accounts)s, %(amounts)s::bigint[], %(intent)s)")
 
 RELEASE = Query(MovementId, "SELECT credits.release(%(hold)s, %(state)s::credits.hold_state)")
-
-POOL_UNITS = Query(Credits, "SELECT balance FROM credits.system_balances WHERE account = %(pool)s")
-
-REWARD = Query(
-    MovementId,
-    """
-    SELECT credits.post('earn', %(key)s, %(reason)s, NULL, NULL,
-                        ARRAY[%(pool)s, %(account)s]::text[],
-                        ARRAY['available', 'available']::credits.bucket[],
-                        ARRAY['spend', %(tx_type)s]::credits.tx_type[],
-                        ARRAY[-%(amount)s::bigint, %(amount)s::bigint])
-    """,
-)
 
 LAPSED = Query(
     Hold,
@@ -72,6 +75,29 @@ def deposit(tx: Tx, account: str, amount: Credits, *, key: str, reason: str, sou
     if amount <= 0:
         raise AmountNotPositive
     return tx.one(DEPOSIT, account=account, amount=amount, key=key, reason=reason, source=source)
+
+
+def reward(tx: Tx, account: str, parts: Mapping[TxType, Credits], *, key: str, reason: str) -> MovementId:
+    """Pay an account the sum of its parts from the pool, one posting for each `pou_*` type; once per key.
+
+    Parts of 0 are left out. Raises PoolTooSmall (with what is missing), AmountNotPositive, MovementAlreadyMade.
+    Source: AINP usefulness rewards.
+    """
+    paid = {tx_type: amount for tx_type, amount in parts.items() if amount}
+    if not paid or min(paid.values()) < 0:
+        raise AmountNotPositive
+    tx.one(LOCK_POOL)
+    missing = sum(paid.values()) - tx.one(POOL_BALANCE)
+    if missing > 0:
+        raise PoolTooSmall(missing=missing)
+    return tx.one(
+        REWARD,
+        accounts=[name for _ in paid for name in (POOL, account)],
+        tx_types=[str(tx_type) for tx_type in paid for _ in range(2)],
+        amounts=[signed for amount in paid.values() for signed in (-amount, amount)],
+        key=key,
+        reason=reason,
+    )
 
 
 def open_with_faucet(tx: Tx, account: str, amount: Credits) -> Account:
@@ -159,11 +185,3 @@ def expire_holds(tx: Tx, *, limit: int = 100) -> int:
             ),
         )
     return len(lapsed)
-
-
-def reward(tx: Tx, account: str, parts: Mapping[TxType, Credits], *, key: str, reason: str) -> MovementId:
-    """Pay an account the sum of its parts from the pool; once per key. Raises PoolTooSmall, MovementAlreadyMade."""
-    ((tx_type, amount),) = parts.items()
-    if tx.one(POOL_UNITS, pool=POOL) < amount:
-        raise PoolTooSmall
-    return tx.one(REWARD, pool=POOL, account=account, tx_type=tx_type, amount=amount, key=key, reason=reason)

@@ -45,16 +45,16 @@ class MovementAlreadyMade(Conflict):
     constraint = "one_movement_per_key"
 
 
+class PoolTooSmall(Conflict):
+    """The pool has less than is to be paid from it."""
+
+
 class AccountUnknown(NotFound):
     """The account has never held a credit."""
 
 
 class FaucetClosed(Forbidden):
     """The faucet gives opening credits only in development, once to each agent."""
-
-
-class PoolTooSmall(Conflict):
-    """The pool has less than is to be paid from it."""
 
 
 class StatementForbidden(Forbidden):

@@ -1,6 +1,15 @@
 """What proof refuses, and the constraints that speak each refusal."""
 
-from hansa.kernel.errors import Conflict, Defect, Forbidden, Gone, Invalid, NotFound, ServiceUnavailable
+from hansa.kernel.errors import (
+    Conflict,
+    Defect,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    ServiceUnavailable,
+    TooManyRequests,
+)
 
 
 class OutcomeImpossible(Invalid):
@@ -241,6 +250,76 @@ class AttestationsBroken(Defect):
         "only_agreeing_members_are_rewarded",
         "reward_is_paid_where_one_is_due",
         "reward_is_a_movement",
+    )
+
+
+class WorkUntimely(Invalid):
+    """The time of a proof of useful work is at most five minutes away from the clock of the house."""
+
+    constraint = "useful_work_is_of_now"
+
+
+class ProofsTooMany(TooManyRequests):
+    """An agent proves at most 100 pieces of useful work in an hour."""
+
+    constraint = "hundred_proofs_an_hour"
+
+
+class TopScoresTooMany(TooManyRequests):
+    """An agent scores 99 or more at most five times in an hour."""
+
+    constraint = "five_top_scores_an_hour"
+
+
+class ProofTooSoon(TooManyRequests):
+    """Proofs of useful work of one agent are at least five seconds apart."""
+
+    constraint = "five_seconds_between_proofs"
+
+
+class RewardPolicyUnfit(Invalid):
+    """An epoch offers 0 to 10 000 basis points of the pool, to a usefulness above 0 and up to 100."""
+
+    constraint = ("reward_share_within_the_pool", "reward_score_min_within_100")
+
+
+class EpochUnknown(NotFound):
+    """No rewards are fixed for this day."""
+
+
+class EpochNotOver(Conflict):
+    """Rewards are for a UTC day that is over."""
+
+    constraint = "reward_epoch_is_over"
+
+
+class EpochTooOld(Gone):
+    """Rewards can be paid up to 30 days later, while the work of that day still counts."""
+
+    constraint = "reward_epoch_of_the_last_30_days"
+
+
+class RewardsBroken(Defect):
+    """A rule of rewards was broken by a mistake in the code; nothing was paid."""
+
+    constraint = (
+        "one_reward_policy",
+        "reward_policy_is_one_row",
+        "one_reward_epoch_per_day",
+        "epoch_offers_its_share",
+        "epoch_gives_no_more_than_it_offers",
+        "epoch_is_the_sum_of_its_rewards",
+        "epoch_closes_when_all_is_paid",
+        "one_reward_per_epoch_and_agent",
+        "reward_of_an_epoch",
+        "reward_of_a_registered_agent",
+        "reward_paid_by_a_movement",
+        "one_reward_per_movement",
+        "reward_units_positive",
+        "reward_is_the_sum_of_its_parts",
+        "paid_rewards_have_a_movement",
+        "reward_is_what_its_movement_paid",
+        "rewards_stay_as_fixed",
     )
 
 

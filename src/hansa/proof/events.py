@@ -1,14 +1,14 @@
 """Facts that proof publishes."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
 from hansa.kernel.dids import Did
 from hansa.kernel.events import Event, event
-from hansa.kernel.ids import WorkLogId
+from hansa.kernel.ids import MovementId, WorkLogId
 from hansa.kernel.money import Credits
 from hansa.proof.models import (
     AttestationKind,
@@ -233,6 +233,21 @@ class StakeSlashed(Event):
     """disagreed or silent."""
     units: Credits
     """Units of 1/1000 credit."""
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardPaid(Event):
+    """An agent was rewarded from the pool for its usefulness."""
+
+    name: ClassVar[str] = "proof.reward_paid"
+
+    epoch: date
+    """The UTC day that it is for."""
+    agent: Did
+    units: Credits
+    """Units of 1/1000 credit."""
+    movement: MovementId
 
     def ordering_key(self) -> str:
         return self.agent

@@ -5,7 +5,7 @@ from hansa.infra.log import logger
 from hansa.infra.queue import tick
 from hansa.infra.services import Services
 from hansa.kernel.errors import Refusal
-from hansa.proof import commands
+from hansa.proof import commands, queries
 from hansa.proof.models import ReceiptId
 
 log = logger(__name__)
@@ -53,7 +53,7 @@ def finalise_next(services: Services, tried: list[ReceiptId]) -> ReceiptId | Non
 def pay_attesters(services: Services) -> int:
     """Members whose audits were the verdict are paid from the pool, as far as it reaches."""
     with services.db.transaction(HOUSEKEEPER) as tx:
-        return commands.pay_rewards(tx)
+        return commands.pay_attesters(tx)
 
 
 @tick("proof.tend_stakes", every_s=30)
@@ -61,3 +61,12 @@ def tend_stakes(services: Services) -> int:
     """Stakes go back to who asked for them, and holds behind the others never lapse."""
     with services.db.transaction(HOUSEKEEPER) as tx:
         return commands.tend_stakes(tx, at=tx.at)
+
+
+@tick("proof.reward_epoch", every_s=60)
+def reward_epoch(services: Services) -> int:
+    """After midnight UTC the pool rewards the agents for the day before; what an interrupted run left is paid first."""
+    with services.db.transaction(HOUSEKEEPER) as tx:
+        commands.open_reward_epoch(tx, commands.epoch_before(tx.at))
+        waiting = queries.open_reward_epochs(tx)
+    return sum(commands.reward(services.db, HOUSEKEEPER, epoch) for epoch in waiting)

@@ -12,7 +12,7 @@ import rfc8785
 from hansa.infra.db import JsonObject
 from hansa.kernel.dids import Did
 from hansa.kernel.ids import HoldId, IntentId, MovementId, UserId, WorkLogId
-from hansa.kernel.money import Asset, Credits
+from hansa.kernel.money import Asset, BasisPoints, Credits
 from hansa.proof.drawing import Candidate
 
 DisclosureId = NewType("DisclosureId", UUID)
@@ -444,7 +444,24 @@ class UsefulnessProof:
     """The agent's own name for the work."""
     usefulness_score: Decimal
     """0 to 100."""
+    worked_at: datetime
+    """The agent's own time of the work."""
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsefulnessOfType:
+    """What an agent's proofs of one type of work say."""
+
+    work_type: WorkType
+    score: Decimal
+    """Plain mean over the last 30 days, 0 to 100, two decimals."""
+    proofs: int
+    """How many it stands on."""
+    best_score: Decimal
+    """The highest of them."""
+    best_proof: UsefulnessId
+    """The first proof that has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -456,8 +473,8 @@ class Usefulness:
     """Plain mean over the last 30 days, 0 to 100, two decimals; 0 without proofs."""
     proofs: int
     """How many it stands on."""
-    by_work_type: JsonObject
-    """Work type -> mean over the last 30 days; types without proofs are left out."""
+    by_work_type: list[UsefulnessOfType]
+    """The same by type of work; types without proofs are left out."""
     published: Decimal
     """The mean that search ranks by: the one of the last computation."""
     published_at: datetime | None
@@ -465,8 +482,8 @@ class Usefulness:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsefulnessDue:
-    """An agent whose published usefulness is to be written."""
+class UsefulnessRefreshed:
+    """An agent beside which its usefulness was written."""
 
     agent: Did
     score: Decimal
@@ -638,3 +655,56 @@ def attestation_statement(
             "evidence_hash": evidence_hash,
         }
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardPolicy:
+    """What an epoch offers, and to whom."""
+
+    share_bps: BasisPoints
+    """Share of the pool, in basis points; 0: nothing is paid."""
+    score_min: Decimal
+    """Least usefulness that is rewarded, above 0 and up to 100."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardEpoch:
+    """The rewards of one UTC day, as they were fixed when it was opened. Amounts are units of 1/1000 credit."""
+
+    epoch: date
+    share_bps: BasisPoints
+    """Share of the pool that was offered, in basis points."""
+    score_min: Decimal
+    """Least usefulness that was rewarded."""
+    pool_units: Credits
+    """What the pool held then, less what earlier epochs had still to pay."""
+    offered_units: Credits
+    """The share of it, rounded down."""
+    score_sum: Decimal
+    """Sum of the usefulness of all agents among whom the offer was divided."""
+    agents: int
+    """How many of them got at least one unit."""
+    reward_units: Credits
+    """Sum of the rewards; the rest of the offer stayed in the pool."""
+    opened_at: datetime
+    closed_at: datetime | None
+    """When the last reward was paid; None: some wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """What an agent gets of an epoch, in units of 1/1000 credit."""
+
+    epoch: date
+    """The UTC day that it is for."""
+    agent: Did
+    score: Decimal
+    """Usefulness of the agent when the epoch was opened, 0 to 100."""
+    units: Credits
+    """offered_units x score / score_sum of the epoch, rounded down."""
+    by_work_type: dict[str, int]
+    """Work type -> its part of the units; types without a part are left out."""
+    movement: MovementId | None
+    """The movement that paid it; None: not yet."""
+    paid_at: datetime | None
+    """None: not yet."""

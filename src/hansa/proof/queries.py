@@ -1,6 +1,6 @@
-"""What can be read of work, reputation, trust, disclosures and proofs of useful work."""
+"""What can be read of work, reputation, trust, disclosures, proofs of useful work and their rewards."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import LiteralString
 from uuid import UUID
@@ -9,7 +9,7 @@ from hansa.infra.db import Page, Query, Tx
 from hansa.infra.seal import KeyRing
 from hansa.kernel.dids import Did
 from hansa.kernel.ids import WorkLogId
-from hansa.proof.errors import AgentNotRegistered, DisclosureUnknown, ReceiptUnknown, WorkUnknown
+from hansa.proof.errors import AgentNotRegistered, DisclosureUnknown, EpochUnknown, ReceiptUnknown, WorkUnknown
 from hansa.proof.models import (
     Attestation,
     AttestationPolicy,
@@ -25,6 +25,8 @@ from hansa.proof.models import (
     ReceiptState,
     ReceiptSummary,
     Reputation,
+    Reward,
+    RewardEpoch,
     SealedPresentation,
     SealedWork,
     Stake,
@@ -47,7 +49,18 @@ REQUEST_COLUMNS: LiteralString = """
 """
 USEFULNESS_COLUMNS: LiteralString = """
     id, intent_id AS intent, agent_did AS agent, work_type, metrics, cardinality(attestations) AS attestations,
-    trace_id AS trace, usefulness_score, created_at
+    trace_id AS trace, usefulness_score, worked_at, created_at
+"""
+EPOCH_COLUMNS: LiteralString = """
+    epoch, share_bps, score_min, pool_units, offered_units, score_sum, agents, reward_units, opened_at, closed_at
+"""
+REWARD_COLUMNS: LiteralString = """
+    epoch, agent_did AS agent, score, units,
+    jsonb_strip_nulls(jsonb_build_object(
+        'compute', nullif(compute_units, 0), 'memory', nullif(memory_units, 0), 'routing', nullif(routing_units, 0),
+        'validation', nullif(validation_units, 0), 'learning', nullif(learning_units, 0)
+    )) AS by_work_type,
+    movement_id AS movement, paid_at
 """
 ATTESTATION_COLUMNS: LiteralString = """
     id, receipt_id AS receipt, by_did AS by, kind, score, evidence_hash, key_id, statement_hash, signature, created_at
@@ -192,12 +205,12 @@ USEFULNESS = Query(
     Usefulness,
     """
     SELECT agent.did AS agent, coalesce(recent.score, 0.00) AS score, coalesce(recent.proofs, 0) AS proofs,
-           (SELECT coalesce(jsonb_object_agg(by_type.work_type, by_type.score), '{}')
-              FROM (SELECT work_type, round(avg(usefulness_score), 2) AS score
-                      FROM proof.usefulness_proofs
-                     WHERE agent_did = agent.did
-                       AND created_at > now() - interval '30 days'
-                     GROUP BY work_type) AS by_type) AS by_work_type,
+           (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                                'work_type', by_type.work_type, 'score', by_type.score::text, 'proofs', by_type.proofs,
+                                'best_score', by_type.best_score::text, 'best_proof', by_type.best_proof
+                            ) ORDER BY proof.work_type_position(by_type.work_type)), '[]')
+              FROM proof.recent_usefulness_by_type AS by_type
+             WHERE by_type.agent_did = agent.did) AS by_work_type,
            agent.usefulness_score_cached AS published, agent.usefulness_last_updated AS published_at
       FROM registry.agents AS agent
       LEFT JOIN proof.recent_usefulness AS recent ON recent.agent_did = agent.did
@@ -315,6 +328,46 @@ ATTESTATION_POLICY = Query(
     """
     SELECT k, m, window_s, min_trust, stake_min, reward_units, slash_bps, unbonding_s
       FROM proof.attestation_rules
+    """,
+)
+
+
+REWARD_EPOCH = Query(RewardEpoch, f"SELECT {EPOCH_COLUMNS} FROM proof.reward_epochs WHERE epoch = %(epoch)s")
+
+REWARD_EPOCHS = Query(
+    RewardEpoch,
+    f"""
+    SELECT {EPOCH_COLUMNS}
+      FROM proof.reward_epochs
+     WHERE (%(before)s::date IS NULL OR epoch < %(before)s)
+     ORDER BY epoch DESC
+     LIMIT %(limit)s
+    """,
+)
+
+OPEN_REWARD_EPOCHS = Query(date, "SELECT epoch FROM proof.reward_epochs WHERE closed_at IS NULL ORDER BY epoch")
+
+REWARDS_OF_AGENT = Query(
+    Reward,
+    f"""
+    SELECT {REWARD_COLUMNS}
+      FROM proof.rewards
+     WHERE agent_did = %(agent)s
+       AND (%(before)s::date IS NULL OR epoch < %(before)s)
+     ORDER BY epoch DESC
+     LIMIT %(limit)s
+    """,
+)
+
+UNPAID_REWARDS = Query(
+    Reward,
+    f"""
+    SELECT {REWARD_COLUMNS}
+      FROM proof.rewards
+     WHERE epoch = %(epoch)s
+       AND movement_id IS NULL
+     ORDER BY agent_did
+     LIMIT %(limit)s
     """,
 )
 
@@ -497,3 +550,33 @@ def stake_of(tx: Tx, agent: Did) -> Stake:
 def attestation_policy(tx: Tx) -> AttestationPolicy:
     """How settled work is attested now."""
     return tx.one(ATTESTATION_POLICY)
+
+
+def reward_epoch(tx: Tx, epoch: date) -> RewardEpoch:
+    """The rewards of one UTC day. Raises EpochUnknown."""
+    found = tx.maybe(REWARD_EPOCH, epoch=epoch)
+    if found is None:
+        raise EpochUnknown
+    return found
+
+
+def reward_epochs(tx: Tx, *, before: date | None = None, limit: int = 50) -> Page[RewardEpoch]:
+    """The rewards of every day, newest first."""
+    rows = tx.all(REWARD_EPOCHS, before=before, limit=limit)
+    return Page(items=rows, after=rows[-1].epoch.isoformat() if len(rows) == limit else None)
+
+
+def open_reward_epochs(tx: Tx) -> list[date]:
+    """The days whose rewards are fixed and not all paid, oldest first."""
+    return tx.all(OPEN_REWARD_EPOCHS)
+
+
+def rewards_of(tx: Tx, agent: Did, *, before: date | None = None, limit: int = 50) -> Page[Reward]:
+    """What an agent got from the pool, newest first."""
+    rows = tx.all(REWARDS_OF_AGENT, agent=agent, before=before, limit=limit)
+    return Page(items=rows, after=rows[-1].epoch.isoformat() if len(rows) == limit else None)
+
+
+def unpaid_rewards(tx: Tx, epoch: date, *, limit: int) -> list[Reward]:
+    """Rewards of a day that wait to be paid, in the order of the agents."""
+    return tx.all(UNPAID_REWARDS, epoch=epoch, limit=limit)

@@ -1,7 +1,7 @@
 """Proof over HTTP."""
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from hansa.infra.db import JsonObject, Page, Tx
 from hansa.infra.keys import AgentKey, KeyFileMissing
@@ -34,6 +34,8 @@ from hansa.proof.models import (
     ReceiptState,
     ReceiptSummary,
     Reputation,
+    Reward,
+    RewardEpoch,
     Stake,
     Trust,
     TrustMove,
@@ -106,6 +108,8 @@ class UsefulnessOrder:
     `routing_hops` (100), `validation_checks` (10 000) or `learning_samples` (1 000 000)."""
     trace: str
     """The agent's own name for the work, 1 to 200 characters; one proof each."""
+    timestamp: AwareDatetime
+    """The agent's own time of the work, at most five minutes away from the clock of the house."""
     attestations: list[str] = field(default_factory=list[str])
     """Work credentials of the house, at most five, each presented for the house's DID with the trace as nonce."""
 
@@ -226,7 +230,10 @@ def usefulness(did: str, call: AnyCall, after: UUID | None = None, limit: Limit 
 
 @router.post("/api/usefulness/proofs", response_model=UsefulnessProof, status_code=201)
 def prove_usefulness(order: UsefulnessOrder, call: SignedCall) -> Response:
-    """Say what useful work the signing agent did: scored from 0 to 100 by the metric of its type, once per trace."""
+    """Say what useful work the signing agent did: scored from 0 to 100 by the metric of its type, once per trace.
+
+    Proofs of an agent are at least 5 seconds apart, at most 100 in an hour, and at most five of them with 99 or more.
+    """
     house = house_key(call.services.settings).did if order.attestations else None
 
     def write(tx: Tx) -> UsefulnessProof:
@@ -237,12 +244,25 @@ def prove_usefulness(order: UsefulnessOrder, call: SignedCall) -> Response:
             work_type=order.work_type,
             metrics=order.metrics,
             trace=order.trace,
+            worked_at=order.timestamp,
             attestations=order.attestations,
             house=house,
             at=tx.at,
         )
 
     return call.command(write, status=201)
+
+
+@router.get("/api/rewards", response_model=Page[RewardEpoch])
+def reward_epochs(call: AnyCall, after: date | None = None, limit: Limit = 50) -> Response:
+    """What the pool paid for usefulness, one entry for each UTC day, newest first."""
+    return call.query(lambda tx: queries.reward_epochs(tx, before=after, limit=limit))
+
+
+@router.get("/api/agents/{did}/rewards", response_model=Page[Reward])
+def rewards(did: str, call: AnyCall, after: date | None = None, limit: Limit = 50) -> Response:
+    """What an agent got from the pool for its usefulness, newest first."""
+    return call.query(lambda tx: queries.rewards_of(tx, agent_of(tx, parse_did(did)).did, before=after, limit=limit))
 
 
 @router.get("/api/agents/{did}/work", response_model=Page[WorkEntry])

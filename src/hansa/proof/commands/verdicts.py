@@ -225,7 +225,7 @@ def note(
     )
 
 
-def pay_rewards(tx: Tx, *, limit: int = 100) -> int:
+def pay_attesters(tx: Tx, *, limit: int = 100) -> int:
     """Pay members whose audits were the verdict, as far as the pool reaches; returns how many were paid.
 
     What the pool cannot pay now stays due. Once for each receipt and member.

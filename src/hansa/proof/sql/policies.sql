@@ -73,8 +73,10 @@ CREATE POLICY agents_present_their_work ON proof.credential_presentations FOR IN
     WITH CHECK (current_setting('hansa.actor_kind', true) = 'agent'
                 AND agent_did = current_setting('hansa.actor', true));
 
-GRANT SELECT, INSERT ON proof.usefulness_proofs TO hansa_app;
-GRANT SELECT ON proof.recent_usefulness TO hansa_app;
+-- The score is the formula's and the time is the database's: the application may name neither.
+GRANT SELECT, INSERT (intent_id, agent_did, work_type, metrics, attestations, trace_id, worked_at)
+    ON proof.usefulness_proofs TO hansa_app;
+GRANT SELECT ON proof.recent_usefulness, proof.recent_usefulness_by_type TO hansa_app;
 
 -- Everybody may check what an agent claims; the claim is made by the agent itself.
 ALTER TABLE proof.usefulness_proofs ENABLE ROW LEVEL SECURITY;
@@ -155,3 +157,12 @@ CREATE POLICY stakes_for_the_house ON proof.agent_stakes
 CREATE POLICY agents_keep_their_stake ON proof.agent_stakes
     USING (current_setting('hansa.actor_kind', true) = 'agent'
            AND agent_did = current_setting('hansa.actor', true));
+
+GRANT SELECT, INSERT (only_row), UPDATE (share_bps, score_min) ON proof.reward_policy TO hansa_app;
+GRANT SELECT, UPDATE (closed_at),
+      INSERT (epoch, share_bps, score_min, pool_units, offered_units, score_sum, agents, reward_units)
+    ON proof.reward_epochs TO hansa_app;
+GRANT SELECT, UPDATE (movement_id, paid_at),
+      INSERT (epoch, agent_did, score, units, compute_units, memory_units, routing_units, validation_units,
+              learning_units)
+    ON proof.rewards TO hansa_app;

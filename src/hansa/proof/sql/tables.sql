@@ -355,6 +355,7 @@ CREATE TABLE proof.usefulness_proofs (
     trace_id text NOT NULL,
     usefulness_score numeric(5, 2) NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    worked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT usefulness_proofs_pkey PRIMARY KEY (id),
     CONSTRAINT useful_work_proven_once UNIQUE (agent_did, trace_id),
     CONSTRAINT useful_work_by_a_registered_agent FOREIGN KEY (agent_did) REFERENCES registry.agents (did) ON DELETE RESTRICT,
@@ -371,6 +372,7 @@ COMMENT ON COLUMN proof.usefulness_proofs.metrics IS 'What the agent measured it
 COMMENT ON COLUMN proof.usefulness_proofs.attestations IS 'Credentials of the house over settled work of this agent, each presented for this proof and verified; empty: nothing but the agent''s word.';
 COMMENT ON COLUMN proof.usefulness_proofs.trace_id IS 'The agent''s own name for the work, under which it is proven once.';
 COMMENT ON COLUMN proof.usefulness_proofs.usefulness_score IS '0 to 100, by proof.usefulness_score when the row was written.';
+COMMENT ON COLUMN proof.usefulness_proofs.worked_at IS 'The time that the agent gives, at most five minutes away from created_at; of proofs older than this column the time of writing.';
 CREATE INDEX idx_usefulness_agent ON proof.usefulness_proofs (agent_did, created_at DESC);
 COMMENT ON INDEX proof.idx_usefulness_agent IS 'The history of an agent, newest first.';
 CREATE INDEX idx_usefulness_intent ON proof.usefulness_proofs (intent_id);
@@ -570,3 +572,83 @@ COMMENT ON COLUMN proof.committee_findings.slashed_units IS 'What went from its 
 COMMENT ON COLUMN proof.committee_findings.reward_units IS 'What it gets from the pool, in units of 1/1000 credit.';
 COMMENT ON COLUMN proof.committee_findings.reward_movement IS 'The movement that paid it; NULL: nothing is due, or the pool had too little so far.';
 CREATE INDEX findings_to_reward ON proof.committee_findings (created_at) WHERE reward_units > 0 AND reward_movement IS NULL;
+
+CREATE TABLE proof.reward_policy (
+    only_row boolean NOT NULL DEFAULT true,
+    share_bps integer NOT NULL DEFAULT 1000,
+    score_min numeric(5, 2) NOT NULL DEFAULT 10,
+    CONSTRAINT one_reward_policy PRIMARY KEY (only_row),
+    CONSTRAINT reward_policy_is_one_row CHECK (only_row),
+    CONSTRAINT reward_share_within_the_pool CHECK (share_bps BETWEEN 0 AND 10000),
+    CONSTRAINT reward_score_min_within_100 CHECK (score_min > 0 AND score_min <= 100)
+);
+COMMENT ON TABLE proof.reward_policy IS 'What an epoch offers, and to whom; one row, which appears on first use. An epoch keeps what it was opened with.';
+COMMENT ON COLUMN proof.reward_policy.share_bps IS 'Share of the pool that an epoch offers, in basis points; 0: nothing is paid.';
+COMMENT ON COLUMN proof.reward_policy.score_min IS 'Least usefulness, 0 to 100, that is rewarded. AINP: 10.';
+
+CREATE TABLE proof.reward_epochs (
+    epoch date NOT NULL,
+    share_bps integer NOT NULL,
+    score_min numeric(5, 2) NOT NULL,
+    pool_units bigint NOT NULL,
+    offered_units bigint NOT NULL,
+    score_sum numeric NOT NULL,
+    agents integer NOT NULL,
+    reward_units bigint NOT NULL,
+    opened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    closed_at timestamptz,
+    CONSTRAINT one_reward_epoch_per_day PRIMARY KEY (epoch),
+    CONSTRAINT reward_epoch_is_over CHECK (epoch < (opened_at AT TIME ZONE 'UTC')::date),
+    CONSTRAINT reward_epoch_of_the_last_30_days CHECK (epoch >= (opened_at AT TIME ZONE 'UTC')::date - 30),
+    CONSTRAINT epoch_offers_its_share CHECK (
+        pool_units >= 0 AND offered_units = div(pool_units::numeric * share_bps, 10000)
+    ),
+    CONSTRAINT epoch_gives_no_more_than_it_offers CHECK (reward_units BETWEEN 0 AND offered_units)
+);
+COMMENT ON TABLE proof.reward_epochs IS 'Rewards from the pool, one row for each UTC day, fixed when it is opened: who gets what stands in proof.rewards. Source: AINP usefulness rewards.';
+COMMENT ON COLUMN proof.reward_epochs.epoch IS 'The UTC day, over when the epoch is opened.';
+COMMENT ON COLUMN proof.reward_epochs.share_bps IS 'The policy''s share of the pool, in basis points.';
+COMMENT ON COLUMN proof.reward_epochs.score_min IS 'The policy''s least usefulness.';
+COMMENT ON COLUMN proof.reward_epochs.pool_units IS 'What the pool held then, less what earlier epochs had still to pay, in units of 1/1000 credit.';
+COMMENT ON COLUMN proof.reward_epochs.offered_units IS 'floor(pool_units x share_bps / 10 000), in units of 1/1000 credit.';
+COMMENT ON COLUMN proof.reward_epochs.score_sum IS 'Sum of the usefulness of all agents among whom the offer was divided.';
+COMMENT ON COLUMN proof.reward_epochs.agents IS 'How many of them get at least one unit.';
+COMMENT ON COLUMN proof.reward_epochs.reward_units IS 'Sum of the rewards, in units of 1/1000 credit; what is left of the offer stays in the pool.';
+COMMENT ON COLUMN proof.reward_epochs.closed_at IS 'When the last reward was paid; NULL: some wait.';
+CREATE INDEX reward_epochs_to_pay ON proof.reward_epochs (epoch) WHERE closed_at IS NULL;
+
+CREATE TABLE proof.rewards (
+    epoch date NOT NULL,
+    agent_did text NOT NULL,
+    score numeric(5, 2) NOT NULL,
+    units bigint NOT NULL,
+    compute_units bigint NOT NULL,
+    memory_units bigint NOT NULL,
+    routing_units bigint NOT NULL,
+    validation_units bigint NOT NULL,
+    learning_units bigint NOT NULL,
+    movement_id uuid,
+    paid_at timestamptz,
+    CONSTRAINT one_reward_per_epoch_and_agent PRIMARY KEY (epoch, agent_did),
+    CONSTRAINT reward_of_an_epoch FOREIGN KEY (epoch) REFERENCES proof.reward_epochs (epoch),
+    CONSTRAINT reward_of_a_registered_agent FOREIGN KEY (agent_did) REFERENCES registry.agents (did) ON DELETE RESTRICT,
+    CONSTRAINT reward_paid_by_a_movement FOREIGN KEY (movement_id) REFERENCES credits.credit_transactions (id),
+    CONSTRAINT one_reward_per_movement UNIQUE (movement_id),
+    CONSTRAINT reward_units_positive CHECK (units > 0),
+    CONSTRAINT reward_is_the_sum_of_its_parts CHECK (
+        least(compute_units, memory_units, routing_units, validation_units, learning_units) >= 0
+        AND units::numeric = compute_units::numeric + memory_units + routing_units + validation_units + learning_units
+    ),
+    CONSTRAINT paid_rewards_have_a_movement CHECK ((movement_id IS NULL) = (paid_at IS NULL))
+);
+COMMENT ON TABLE proof.rewards IS 'Who gets what of an epoch, fixed when it is opened and paid once. Amounts are units of 1/1000 credit. Source: AINP usefulness rewards.';
+COMMENT ON COLUMN proof.rewards.score IS 'Usefulness of the agent when the epoch was opened, 0 to 100.';
+COMMENT ON COLUMN proof.rewards.units IS 'floor(offered_units x score / score_sum) of the epoch.';
+COMMENT ON COLUMN proof.rewards.compute_units IS 'The part for computing: units in proportion to what each type of work scored in 30 days, remainders to the largest fractions.';
+COMMENT ON COLUMN proof.rewards.memory_units IS 'The part for memory.';
+COMMENT ON COLUMN proof.rewards.routing_units IS 'The part for routing.';
+COMMENT ON COLUMN proof.rewards.validation_units IS 'The part for validation.';
+COMMENT ON COLUMN proof.rewards.learning_units IS 'The part for learning.';
+COMMENT ON COLUMN proof.rewards.movement_id IS 'The movement that paid it; NULL: not yet.';
+CREATE INDEX rewards_to_pay ON proof.rewards (epoch, agent_did) WHERE movement_id IS NULL;
+CREATE INDEX rewards_by_agent ON proof.rewards (agent_did, epoch DESC);

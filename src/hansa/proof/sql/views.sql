@@ -195,3 +195,12 @@ UNION ALL
 SELECT 3::smallint, 5::smallint, 86400, 0.5::double precision, 10000::bigint, 500::bigint, 2000, 3600
  WHERE NOT EXISTS (SELECT FROM proof.attestation_policy);
 COMMENT ON VIEW proof.attestation_rules IS 'How settled work is attested now: as an operator says, else as the house began.';
+
+CREATE VIEW proof.recent_usefulness_by_type WITH (security_invoker) AS
+SELECT recent.agent_did, recent.work_type, round(avg(recent.usefulness_score), 2) AS score,
+       sum(recent.usefulness_score) AS score_sum, count(*) AS proofs, max(recent.usefulness_score) AS best_score,
+       (array_agg(recent.id ORDER BY recent.usefulness_score DESC, recent.id))[1] AS best_proof
+  FROM proof.usefulness_proofs AS recent
+ WHERE recent.created_at > now() - interval '30 days'
+ GROUP BY recent.agent_did, recent.work_type;
+COMMENT ON VIEW proof.recent_usefulness_by_type IS 'The same 30 days by type of work: mean and sum of the scores, how many, and the best of them.';
