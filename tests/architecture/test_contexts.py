@@ -22,7 +22,11 @@ from hansa.migrations import DIRECTORY
 
 OPS = ("20261120T000000_ops", "20261121T010700_rate_limits")
 """What the outbox, the queue and their neighbours come from: they belong to no context."""
-REVISED = {"governance": "20261121T005000_governance_types", "proof": "20261121T004000_usefulness"}
+REVISED = {
+    "credits": "20261121T010200_credit_movements",
+    "governance": "20261121T005000_governance_types",
+    "proof": "20261121T004000_usefulness",
+}
 """Contexts that later migrations changed -> the first of them. For these the catalog alone compares."""
 
 
