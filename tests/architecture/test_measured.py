@@ -5,6 +5,7 @@ import json
 import sys
 
 from architecture.source import ROOT
+from properties import report
 
 PAGE, NUMBERS = (ROOT / "docs" / "explanation" / f"online-operations.{end}" for end in ("md", "json"))
 
@@ -32,3 +33,21 @@ def test_the_kept_run_of_the_online_conversion_is_a_full_one_and_meets_its_bar()
     assert len(ours) == 2
     assert all(run["worst_ms"] <= 500 for run in ours)
     assert [(run["failed"], run["lost_writes"], run["down"]) for run in ours] == [(0, 0, "lossless")] * 2
+
+
+DEALS_PAGE, DEALS_NUMBERS = PAGE.with_name("robustness.md"), PAGE.with_name("deals-machine.json")
+
+
+def test_the_tables_of_the_deals_machine_are_those_of_the_kept_run():
+    results = json.loads(DEALS_NUMBERS.read_text())
+
+    assert report.table(results) in DEALS_PAGE.read_text(), "run make soak"
+
+
+def test_the_kept_run_of_the_deals_machine_is_a_full_one_without_findings():
+    results = json.loads(DEALS_NUMBERS.read_text())
+
+    assert results["steps"] >= 20_000
+    assert results["sessions"] >= 8
+    assert results["findings"] == []
+    assert len(results["refusals"]) >= 15

@@ -137,16 +137,22 @@ FORGET_RECONCILIATIONS = Query(
     int, "DELETE FROM credits.reconciliations WHERE at < clock_timestamp() - interval '90 days'"
 )
 
+# The oldest, but in the order of their accounts: whoever locks several accounts does it in the order of their names.
 LAPSED = Query(
     Hold,
     """
+    WITH lapsed AS (
+        SELECT id, account, amount, purpose_kind, purpose_id, state, created_at, expires_at, ended_at
+          FROM credits.holds
+         WHERE state = 'held'
+           AND expires_at <= clock_timestamp()
+         ORDER BY expires_at
+         LIMIT %(limit)s
+           FOR NO KEY UPDATE SKIP LOCKED
+    )
     SELECT id, account, amount, purpose_kind, purpose_id, state, created_at, expires_at, ended_at
-      FROM credits.holds
-     WHERE state = 'held'
-       AND expires_at <= clock_timestamp()
-     ORDER BY expires_at
-     LIMIT %(limit)s
-       FOR NO KEY UPDATE SKIP LOCKED
+      FROM lapsed
+     ORDER BY account
     """,
 )
 

@@ -33,6 +33,15 @@ class HeldStake:
     """Holds there have been."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueStake:
+    """A stake that something is to be done about."""
+
+    agent: Did
+    unbonded: bool
+    """True: it goes back; False: its hold is renewed."""
+
+
 BEGIN_STAKE = Query(
     int, "INSERT INTO proof.agent_stakes (agent_did) VALUES (%(agent)s) ON CONFLICT (agent_did) DO NOTHING"
 )
@@ -75,32 +84,35 @@ UNBOND = Query(
     """,
 )
 
-UNBONDED = Query(
-    Did,
+# In the order of the agents: whoever locks several accounts does it in the order of their names.
+TO_TEND = Query(
+    DueStake,
     """
-    SELECT stake.agent_did
-      FROM proof.agent_stakes AS stake
-     WHERE stake.unbonding_until <= clock_timestamp()
-       AND NOT EXISTS (SELECT
-                         FROM proof.task_receipts AS receipt
-                        WHERE receipt.state = 'pending'
-                          AND receipt.committee @> ARRAY[stake.agent_did])
-     ORDER BY stake.unbonding_until
-     LIMIT %(limit)s
-       FOR NO KEY UPDATE OF stake SKIP LOCKED
-    """,
-)
-
-TO_RENEW = Query(
-    Did,
-    """
-    SELECT stake.agent_did
-      FROM proof.agent_stakes AS stake
-      JOIN credits.holds AS hold ON hold.id = stake.hold_id AND hold.state = 'held'
-     WHERE hold.expires_at < %(before)s
-     ORDER BY hold.expires_at
-     LIMIT %(limit)s
-       FOR NO KEY UPDATE OF stake SKIP LOCKED
+    WITH unbonded AS (
+        SELECT stake.agent_did
+          FROM proof.agent_stakes AS stake
+         WHERE stake.unbonding_until <= clock_timestamp()
+           AND NOT EXISTS (SELECT
+                             FROM proof.task_receipts AS receipt
+                            WHERE receipt.state = 'pending'
+                              AND receipt.committee @> ARRAY[stake.agent_did])
+         ORDER BY stake.unbonding_until
+         LIMIT %(limit)s
+           FOR NO KEY UPDATE OF stake SKIP LOCKED
+    ), ageing AS (
+        SELECT stake.agent_did
+          FROM proof.agent_stakes AS stake
+          JOIN credits.holds AS hold ON hold.id = stake.hold_id AND hold.state = 'held'
+         WHERE hold.expires_at < %(before)s
+           AND stake.agent_did NOT IN (SELECT agent_did FROM unbonded)
+         ORDER BY hold.expires_at
+         LIMIT %(limit)s
+           FOR NO KEY UPDATE OF stake SKIP LOCKED
+    )
+    SELECT agent_did AS agent, true AS unbonded FROM unbonded
+    UNION ALL
+    SELECT agent_did, false FROM ageing
+     ORDER BY agent
     """,
 )
 
@@ -130,14 +142,11 @@ def unlock_stake(tx: Tx, *, by: Did) -> Stake:
 
 def tend_stakes(tx: Tx, *, at: datetime, limit: int = 100) -> int:
     """Give stakes back that were asked for and renew holds that would lapse; returns how many were touched."""
-    unbonded = tx.all(UNBONDED, limit=limit)
-    for agent in unbonded:
-        restake(tx, take_stake(tx, agent), Credits(0), at=at, unbonding=False)
-    ageing = tx.all(TO_RENEW, before=at + RENEWAL, limit=limit)
-    for agent in ageing:
-        stake = take_stake(tx, agent)
-        restake(tx, stake, stake.amount, at=at, unbonding=True)
-    return len(unbonded) + len(ageing)
+    due = tx.all(TO_TEND, before=at + RENEWAL, limit=limit)
+    for one in due:
+        stake = take_stake(tx, one.agent)
+        restake(tx, stake, Credits(0) if one.unbonded else stake.amount, at=at, unbonding=not one.unbonded)
+    return len(due)
 
 
 def slash(tx: Tx, stake: HeldStake, bps: int, *, receipt: ReceiptId, at: datetime) -> Credits:

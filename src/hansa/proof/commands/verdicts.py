@@ -71,16 +71,22 @@ class Reward:
     units: Credits
 
 
+# The oldest, but in the order of the members: whoever locks several accounts does it in the order of their names.
 UNPAID = Query(
     Reward,
     """
+    WITH unpaid AS (
+        SELECT receipt_id, member_did, reward_units
+          FROM proof.committee_findings
+         WHERE reward_units > 0
+           AND reward_movement IS NULL
+         ORDER BY created_at, receipt_id, member_did
+         LIMIT %(limit)s
+           FOR NO KEY UPDATE SKIP LOCKED
+    )
     SELECT receipt_id AS receipt, member_did AS member, reward_units AS units
-      FROM proof.committee_findings
-     WHERE reward_units > 0
-       AND reward_movement IS NULL
-     ORDER BY created_at, receipt_id, member_did
-     LIMIT %(limit)s
-       FOR NO KEY UPDATE SKIP LOCKED
+      FROM unpaid
+     ORDER BY member_did
     """,
 )
 
