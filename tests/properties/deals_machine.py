@@ -25,7 +25,7 @@ from properties.answers import against_answers
 from properties.invariants import against_itself
 from properties.world import KINDS, Hand, Note, Step, World, actor_of
 
-assert deal_steps and group_steps and money_steps, "they register their kinds of step"
+assert all((deal_steps, group_steps, money_steps)), "importing them registers their kinds of step"
 FOUND_MAX = 30
 """So many findings are shown; one mistake may show in thousands of rows."""
 

@@ -110,4 +110,4 @@ def age_group(hand: Hand) -> Step | None:
 
 @kind(1)
 def expire_groups(hand: Hand) -> Step:
-    return Step("expire_groups", lambda tx: commands.expire_groups(tx), role="system")
+    return Step("expire_groups", commands.expire_groups, role="system")
