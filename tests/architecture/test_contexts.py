@@ -27,6 +27,7 @@ REVISED = {
     "governance": "20261121T005000_governance_types",
     "negotiation": "20261121T010000_negotiation_terms",
     "proof": "20261121T004000_usefulness",
+    "registry": "20261121T010400_usefulness_rewards",
 }
 """Contexts that later migrations changed -> the first of them. For these the catalog alone compares."""
 

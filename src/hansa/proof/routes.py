@@ -1,14 +1,15 @@
 """Proof over HTTP."""
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from hansa.infra.db import JsonObject, Page, Tx
 from hansa.infra.keys import AgentKey, KeyFileMissing
@@ -16,13 +17,26 @@ from hansa.infra.settings import Settings
 from hansa.infra.web import AnyCall, Call, SignatureRequired, SignedCall
 from hansa.kernel.dids import Did, parse_did
 from hansa.kernel.ids import IntentId, UserId, WorkLogId
+from hansa.kernel.money import Credits
 from hansa.proof import commands, queries
 from hansa.proof.errors import HouseKeyMissing
 from hansa.proof.models import (
+    Attestation,
+    AttestationKind,
+    CommitteeDraw,
     Disclosure,
     DisclosureRequest,
+    Finding,
+    Quorum,
     Ranked,
+    Receipt,
+    ReceiptId,
+    ReceiptState,
+    ReceiptSummary,
     Reputation,
+    Reward,
+    RewardEpoch,
+    Stake,
     Trust,
     TrustMove,
     Usefulness,
@@ -94,6 +108,8 @@ class UsefulnessOrder:
     `routing_hops` (100), `validation_checks` (10 000) or `learning_samples` (1 000 000)."""
     trace: str
     """The agent's own name for the work, 1 to 200 characters; one proof each."""
+    timestamp: AwareDatetime
+    """The agent's own time of the work, at most five minutes away from the clock of the house."""
     attestations: list[str] = field(default_factory=list[str])
     """Work credentials of the house, at most five, each presented for the house's DID with the trace as nonce."""
 
@@ -104,6 +120,47 @@ class UsefulnessAnswer:
 
     usefulness: Usefulness
     proofs: Page[UsefulnessProof]
+
+
+class ReceiptRole(StrEnum):
+    """In which role the caller asks for its receipts."""
+
+    PARTY = "party"
+    COMMITTEE = "committee"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptAnswer:
+    """A receipt with all that was said about it."""
+
+    receipt: Receipt
+    quorum: Quorum
+    attestations: list[Attestation]
+    """Each with the signature that proves it."""
+    findings: list[Finding]
+    """How the members of the committee did; empty while the receipt is pending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationOrder:
+    """What the signing agent says of the work, and its signature over that."""
+
+    kind: AttestationKind
+    signature: str
+    """Ed25519 in base58, over canonical JSON (RFC 8785) of `type` (`urn:hansa:attestation:1`), `receipt`, `by`, `kind`,
+    `score` and `evidence_hash`, null where left out."""
+    score: Annotated[float, Field(ge=0, le=1)] | None = None
+    """How good the work is, 0 to 1."""
+    evidence_hash: str | None = None
+    """SHA-256, hex, of what was looked at or written down."""
+    key_id: str | None = None
+    """Which of the agent's keys signed; left out, the one that counts now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StakeOrder:
+    amount: Annotated[int, Field(ge=1, le=10**15)]
+    """How much more to stake, units of 1/1000 credit."""
 
 
 @router.get("/api/reputation", response_model=Page[Ranked])
@@ -173,7 +230,10 @@ def usefulness(did: str, call: AnyCall, after: UUID | None = None, limit: Limit 
 
 @router.post("/api/usefulness/proofs", response_model=UsefulnessProof, status_code=201)
 def prove_usefulness(order: UsefulnessOrder, call: SignedCall) -> Response:
-    """Say what useful work the signing agent did: scored from 0 to 100 by the metric of its type, once per trace."""
+    """Say what useful work the signing agent did: scored from 0 to 100 by the metric of its type, once per trace.
+
+    Proofs of an agent are at least 5 seconds apart, at most 100 in an hour, and at most five of them with 99 or more.
+    """
     house = house_key(call.services.settings).did if order.attestations else None
 
     def write(tx: Tx) -> UsefulnessProof:
@@ -184,12 +244,25 @@ def prove_usefulness(order: UsefulnessOrder, call: SignedCall) -> Response:
             work_type=order.work_type,
             metrics=order.metrics,
             trace=order.trace,
+            worked_at=order.timestamp,
             attestations=order.attestations,
             house=house,
             at=tx.at,
         )
 
     return call.command(write, status=201)
+
+
+@router.get("/api/rewards", response_model=Page[RewardEpoch])
+def reward_epochs(call: AnyCall, after: date | None = None, limit: Limit = 50) -> Response:
+    """What the pool paid for usefulness, one entry for each UTC day, newest first."""
+    return call.query(lambda tx: queries.reward_epochs(tx, before=after, limit=limit))
+
+
+@router.get("/api/agents/{did}/rewards", response_model=Page[Reward])
+def rewards(did: str, call: AnyCall, after: date | None = None, limit: Limit = 50) -> Response:
+    """What an agent got from the pool for its usefulness, newest first."""
+    return call.query(lambda tx: queries.rewards_of(tx, agent_of(tx, parse_did(did)).did, before=after, limit=limit))
 
 
 @router.get("/api/agents/{did}/work", response_model=Page[WorkEntry])
@@ -280,6 +353,89 @@ def present(request: UUID, order: PresentationOrder, call: SignedCall) -> Respon
         )
 
     return call.command(write)
+
+
+@router.get("/api/receipts", response_model=Page[Receipt])
+def receipts(
+    call: SignedCall,
+    role: ReceiptRole = ReceiptRole.PARTY,
+    state: ReceiptState | None = None,
+    after: UUID | None = None,
+    limit: Limit = 50,
+) -> Response:
+    """Receipts of work that the signing agent did or paid, or, as `committee`, those that it may audit; newest first."""
+    read = queries.receipts_of_party if role is ReceiptRole.PARTY else queries.receipts_to_audit
+    return call.query(lambda tx: read(tx, call.did, state=state, before=after, limit=limit))
+
+
+@router.get("/api/receipts/{receipt}", response_model=ReceiptAnswer)
+def receipt(receipt: ReceiptId, call: SignedCall) -> Response:
+    """A receipt with its attestations and how far its quorum has come, for its two parties and its committee."""
+
+    def read(tx: Tx) -> ReceiptAnswer:
+        found = queries.receipt_of(tx, receipt)
+        return ReceiptAnswer(
+            receipt=found,
+            quorum=queries.quorum_of(tx, receipt),
+            attestations=queries.attestations_of(tx, receipt),
+            findings=queries.findings_of(tx, receipt),
+        )
+
+    return call.query(read)
+
+
+@router.get("/api/receipts/{receipt}/committee", response_model=CommitteeDraw)
+def committee(receipt: ReceiptId, call: SignedCall) -> Response:
+    """What a committee was drawn from and with, for its two parties and itself: enough to draw it again."""
+    return call.query(lambda tx: queries.committee_draw(tx, receipt))
+
+
+@router.post("/api/receipts/{receipt}/attestations", response_model=Attestation, status_code=201)
+def attest(receipt: ReceiptId, order: AttestationOrder, call: SignedCall) -> Response:
+    """Accept the work as its client, or audit it as a member of its committee, while the receipt is pending."""
+
+    def write(tx: Tx) -> Attestation:
+        return commands.attest(
+            tx,
+            receipt,
+            order.kind,
+            by=call.did,
+            signature=order.signature,
+            score=order.score,
+            evidence_hash=order.evidence_hash,
+            key_id=order.key_id,
+            at=tx.at,
+        )
+
+    return call.command(write, status=201)
+
+
+@router.get("/api/agents/{did}/receipts", response_model=Page[ReceiptSummary])
+def receipts_of_agent(did: str, call: AnyCall, after: UUID | None = None, limit: Limit = 50) -> Response:
+    """How the work of an agent was attested, newest first; for everybody, so nothing tells who paid for it."""
+
+    def read(tx: Tx) -> Page[ReceiptSummary]:
+        return queries.receipts_of_agent(tx, agent_of(tx, parse_did(did)).did, before=after, limit=limit)
+
+    return call.query(read)
+
+
+@router.get("/api/stakes/mine", response_model=Stake)
+def my_stake(call: SignedCall) -> Response:
+    """What the signing agent has at stake."""
+    return call.query(lambda tx: queries.stake_of(tx, call.did))
+
+
+@router.post("/api/stakes", response_model=Stake, status_code=201)
+def stake(order: StakeOrder, call: SignedCall) -> Response:
+    """Put more of the signing agent's credits at stake, so that it may sit in committees."""
+    return call.command(lambda tx: commands.lock_stake(tx, Credits(order.amount), by=call.did), status=201)
+
+
+@router.delete("/api/stakes", response_model=Stake)
+def unstake(call: SignedCall) -> Response:
+    """Ask for the stake back: it comes by itself after the unbonding time, once the agent sits in no committee."""
+    return call.command(lambda tx: commands.unlock_stake(tx, by=call.did))
 
 
 def is_enough(trust: Trust, least: float) -> bool:

@@ -1,9 +1,7 @@
 """What can be done with agents."""
 
 import hashlib
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from hansa.identity import commands as identity
 from hansa.identity.queries import signing_key
@@ -174,16 +172,6 @@ EXPIRE = Query(
     """,
 )
 
-CACHE_USEFULNESS = Query(
-    int,
-    """
-    UPDATE registry.agents AS agent
-       SET usefulness_score_cached = computed.score, usefulness_last_updated = %(at)s
-      FROM unnest(%(dids)s::text[], %(scores)s::numeric[]) AS computed (did, score)
-     WHERE agent.did = computed.did
-    """,
-)
-
 
 def register_agent(tx: Tx, card: CardProfile, *, by: Did, at: datetime) -> Registration:
     """Admit an agent by its signed card; a changed card is a new version, the same card again changes nothing.
@@ -237,14 +225,6 @@ def expire_agents(tx: Tx, *, limit: int = 100) -> int:
     for agent in silent:
         publish(tx, AgentRetired(did=agent.did, agent_id=agent.agent_id, reason="expired"))
     return len(silent)
-
-
-def cache_usefulness(tx: Tx, scores: Mapping[Did, Decimal], *, at: datetime) -> int:
-    """Write computed usefulness (0 to 100) beside the agents, in one statement; returns how many agents it met.
-
-    Raises UsefulnessUnfit. Source: AINP usefulness cache.
-    """
-    return tx.run(CACHE_USEFULNESS, dids=list(scores), scores=list(scores.values()), at=at)
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -289,6 +289,7 @@ def outcome_of(tx: Tx, deal: Negotiation, paid: Paid, fulfilment: Fulfilment) ->
         asset=Asset.CREDIT,
         # A signed card proves a key, and keys are free: only an account that somebody verified makes a payer scarce.
         payer_verified=identity.user_of(tx, deal.initiator_did).is_verified,
+        intent=deal.intent_id,
         started_at=deal.accepted_at,
         due_at=deal.due_at,
         delivered_at=fulfilment.delivered_at or paid.settled_at,

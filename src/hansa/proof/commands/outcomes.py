@@ -12,6 +12,7 @@ from hansa.infra.seal import KeyRing
 from hansa.kernel.dids import Did, did_public_key
 from hansa.kernel.ids import WorkLogId
 from hansa.proof import records
+from hansa.proof.commands.receipts import open_receipt
 from hansa.proof.errors import OutcomeOfAnotherAgent, WorkOfAnotherAgent
 from hansa.proof.events import OutcomeRecorded, WorkPublished
 from hansa.proof.models import Outcome, UpdateTrigger, WorkLog
@@ -82,6 +83,8 @@ PUBLISH_LOG = Query(
 def record_outcome(tx: Tx, outcome: Outcome, keys: KeyRing) -> WorkLog:
     """Write down how a piece of work ended: its sealed log, and its evidence for reputation and trust; once.
 
+    Work that did not fail also gets a receipt, on which client and committee can attest it.
+
     Belongs into the transaction that settles, so that settled work without a log cannot exist. The numbers follow
     in a reaction to `OutcomeRecorded`. The same subject again changes nothing and gives the log that exists.
     Raises AgentNotRegistered, OutcomeImpossible, OutcomeOfAnotherAgent. Source: Proof-of-Service registry.
@@ -90,6 +93,8 @@ def record_outcome(tx: Tx, outcome: Outcome, keys: KeyRing) -> WorkLog:
     if not write_log(tx, log, outcome, keys):
         return log_of_subject(tx, outcome)
     write_evidence(tx, log, outcome)
+    if outcome.outcome > 0:
+        open_receipt(tx, log, outcome)
     publish(tx, OutcomeRecorded(ref=outcome.ref, agent=outcome.agent, log=log))
     return work_log(tx, log)
 

@@ -179,3 +179,28 @@ SELECT recent.agent_did, round(avg(recent.usefulness_score), 2) AS score, count(
  WHERE recent.created_at > now() - interval '30 days'
  GROUP BY recent.agent_did;
 COMMENT ON VIEW proof.recent_usefulness IS 'Plain mean of the proofs of each agent over the last 30 days; an agent without any is not listed and counts 0. Source: AINP.';
+
+CREATE VIEW proof.live_stakes WITH (security_invoker) AS
+SELECT stake.agent_did, hold.amount, hold.id AS hold_id, hold.expires_at, stake.unbonding_until, stake.generation
+  FROM proof.agent_stakes AS stake
+  JOIN credits.holds AS hold ON hold.id = stake.hold_id AND hold.state = 'held';
+COMMENT ON VIEW proof.live_stakes IS 'Stakes whose money is held now, amounts in units of 1/1000 credit.';
+
+-- The numbers of the house stand here, not in a row: a table that is empty can be taken back without losing anything.
+CREATE VIEW proof.attestation_rules WITH (security_invoker) AS
+SELECT changed.k, changed.m, changed.window_s, changed.min_trust, changed.stake_min, changed.reward_units,
+       changed.slash_bps, changed.unbonding_s
+  FROM proof.attestation_policy AS changed
+UNION ALL
+SELECT 3::smallint, 5::smallint, 86400, 0.5::double precision, 10000::bigint, 500::bigint, 2000, 3600
+ WHERE NOT EXISTS (SELECT FROM proof.attestation_policy);
+COMMENT ON VIEW proof.attestation_rules IS 'How settled work is attested now: as an operator says, else as the house began.';
+
+CREATE VIEW proof.recent_usefulness_by_type WITH (security_invoker) AS
+SELECT recent.agent_did, recent.work_type, round(avg(recent.usefulness_score), 2) AS score,
+       sum(recent.usefulness_score) AS score_sum, count(*) AS proofs, max(recent.usefulness_score) AS best_score,
+       (array_agg(recent.id ORDER BY recent.usefulness_score DESC, recent.id))[1] AS best_proof
+  FROM proof.usefulness_proofs AS recent
+ WHERE recent.created_at > now() - interval '30 days'
+ GROUP BY recent.agent_did, recent.work_type;
+COMMENT ON VIEW proof.recent_usefulness_by_type IS 'The same 30 days by type of work: mean and sum of the scores, how many, and the best of them.';
