@@ -9,19 +9,19 @@ import pytest
 
 from given import deals, market, registry
 from given.books import account, committed, house, money, nothing_lost, refusal_of
+from given.credits import as_operator, issued
 from given.defects import defect
+from given.proof import proven
 from hansa.client import Refused
 from hansa.credits import commands as ledger
 from hansa.credits import queries as books
-from hansa.credits.models import TREASURY, HoldState, Share
+from hansa.credits.models import POOL, TREASURY, HoldState, Share, TxType
 from hansa.infra.db import SYSTEM, DatabaseUnavailable, Tx
 from hansa.infra.keys import AgentKey
 from hansa.kernel.money import split
 from hansa.market import commands as tasks
 from hansa.negotiation import commands
 from hansa.negotiation.models import Split, Terms
-from hansa.proof import commands as proof
-from hansa.proof.models import WorkType
 from hansa.registry import commands as agents
 
 FAUCET = 1_000_000
@@ -255,9 +255,12 @@ def held_and_captured(db, amount):
     "nonatomic_earn",
     "Header, postings and balance are one statement: what fails leaves nothing, even without a transaction around it.",
 )
-def test_three_deposits_whose_ledger_line_cannot_be_written_leave_nothing(db, owner):
-    did = committed(db, deals.rich_agent, "Earner", units=0)
+def test_three_earnings_whose_ledger_line_cannot_be_written_leave_nothing(db, owner):
+    with db.transaction() as tx:
+        did = deals.rich_agent(tx, "Earner", units=0)
+        issued(tx, TREASURY, 10_000)
     autocommit = Tx(owner, SYSTEM, owner.execute("SELECT now()").fetchone()[0])
+    before = movements(owner)
     owner.execute(
         "CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'disk full'; END$$;"
         "CREATE TRIGGER fail BEFORE INSERT ON credits.postings FOR EACH ROW EXECUTE FUNCTION pg_temp.fail()"
@@ -265,13 +268,14 @@ def test_three_deposits_whose_ledger_line_cannot_be_written_leave_nothing(db, ow
 
     for number in range(3):
         with pytest.raises(psycopg.errors.RaiseException, match="disk full"):
-            ledger.deposit(autocommit, did, 1000, key=f"earned:{number}", reason="earned")
-    failed = money(db, did), account(db, did).earned, movements(owner)
+            ledger.earn(autocommit, did, 1000, key=f"work:{number}", reason="work")
+    failed = money(db, did), account(db, did).earned, movements(owner) - before
     owner.execute("DROP TRIGGER fail ON credits.postings")
-    ledger.deposit(autocommit, did, 1000, key="earned:0", reason="earned")
+    ledger.earn(autocommit, did, 1000, key="work:0", reason="work")
 
     assert failed == ((0, 0), 0, 0)
-    assert (money(db, did), movements(owner)) == ((1000, 0), 1)
+    assert (money(db, did), account(db, did).earned, movements(owner) - before) == ((1000, 0), 1000, 1)
+    assert house(db, "treasury") == 9000
     assert nothing_lost(db, owner)
 
 
@@ -281,19 +285,27 @@ def movements(owner):
 
 @defect(
     "deposit_no_account",
-    "An account appears with its first posting, so a deposit never misses it; from nowhere nothing is deposited.",
+    "A deposit moves the money or is refused by name: one to somebody unknown is a 404 and writes nothing, one of the"
+    " house opens the account with its first posting.",
 )
-def test_a_deposit_to_an_account_that_never_was_arrives(db, owner):
-    did = AgentKey.generate().did
+def test_a_deposit_either_arrives_or_is_refused(db, owner):
+    rich = committed(db, deals.rich_agent, "Rich")
+    nobody, newcomer = AgentKey.generate().did, AgentKey.generate().did
+    before = movements(owner)
 
-    committed(db, ledger.deposit, did, 5000, key="invoice:1", reason="top-up")
-    strange = refusal_of(db, ledger.deposit, did, 5000, key="invoice:2", reason="top-up", source="system:bank")
+    def minted(tx):
+        with as_operator(tx) as operator:
+            ledger.mint(operator, nobody, 5000, key="invoice:1", reason="top-up")
 
-    assert money(db, did) == (5000, 0)
-    lines = owner.execute("SELECT amount FROM credits.postings WHERE account = %s", [did]).fetchall()
-    assert lines == [(5000,)]
-    assert strange == (500, "ledger_broken")
-    assert house(db, "mint") == -5000
+    refused = [refusal_of(db, minted), refusal_of(db, ledger.transfer, rich, nobody, 5000, key="invoice:2")]
+    written = movements(owner) - before
+    committed(db, issued, newcomer, 5000)
+
+    assert refused == [(404, "account_unknown")] * 2
+    assert written == 0
+    assert (money(db, nobody), money(db, newcomer), money(db, rich)) == ((0, 0), (5000, 0), (FAUCET, 0))
+    lines = owner.execute("SELECT account, amount FROM credits.postings WHERE account <> %s ORDER BY amount", [rich])
+    assert lines.fetchall()[-1] == (newcomer, 5000)
     assert nothing_lost(db, owner)
 
 
@@ -330,6 +342,7 @@ def test_giving_up_one_deal_releases_its_own_hold_only(db, owner, services_keys)
 
     foreign = refusal_of(db, tasks.cancel, task_of_kept.id, by=stranger)
     committed(db, tasks.cancel, task.id, by=stranger)
+    by_hand = [refusal_of(db, ledger.release_own, kept.hold_id, by=party) for party in (buyer, seller, stranger)]
     again = [
         refusal_of(db, tasks.cancel, task.id, by=buyer),
         refusal_of(db, ledger.release, given_up.hold_id),
@@ -337,6 +350,7 @@ def test_giving_up_one_deal_releases_its_own_hold_only(db, owner, services_keys)
     ]
 
     assert foreign[0] == 403
+    assert by_hand == [(403, "hold_not_manual"), (403, "hold_foreign"), (403, "hold_foreign")]
     assert again == [(409, "task_ended"), (409, "hold_ended"), (409, "hold_ended")]
     assert committed(db, books.hold_of, kept.hold_id).state is HoldState.HELD
     assert money(db, buyer) == (FAUCET, 60_000)
@@ -368,49 +382,68 @@ def test_an_accept_sent_again_holds_the_money_once(agent, db, owner):
     assert nothing_lost(db, owner)
 
 
-@defect("negative_amounts", "An amount is a whole number above zero, or it is a 422, in every movement.")
+@defect("negative_amounts", "An amount is a whole number above zero, or it is a 422, in every movement there is.")
 def test_no_movement_takes_a_negative_amount(db, owner):
     with db.transaction() as tx:
-        did = deals.rich_agent(tx, "Agent", units=1000)
-        other = deals.rich_agent(tx, "Other", units=0)
+        did, other = deals.rich_agent(tx, "Agent", units=1000), deals.rich_agent(tx, "Other")
+        issued(tx, TREASURY, 1000)
+        issued(tx, POOL, 1000)
+    note = {"key": "k", "reason": "r"}
+    hour = timedelta(hours=1)
 
-    attacks = [
-        refusal_of(db, attack)
-        for amount in (-100, 0, -(2**63))
-        for attack in (
-            lambda tx, amount=amount: ledger.deposit(tx, did, amount, key="k", reason="r"),
-            lambda tx, amount=amount: ledger.deposit(tx, did, amount, key="k", reason="r", source=TREASURY),
-            lambda tx, amount=amount: ledger.reserve(
-                tx, did, amount, purpose_kind="test", purpose_id="1", expires_at=tx.at + timedelta(hours=1)
+    attacks = {
+        (move, amount): refusal_of(db, act, amount)
+        for amount in (-100, 0, -(2**63) + 1)
+        for move, act in {
+            "deposit": lambda tx, amount: ledger.deposit(tx, did, amount, **note),
+            "earn": lambda tx, amount: ledger.earn(tx, did, amount, **note),
+            "spend": lambda tx, amount: ledger.spend(tx, did, amount, **note),
+            "transfer": lambda tx, amount: ledger.transfer(tx, did, other, amount),
+            "set aside": lambda tx, amount: ledger.set_aside(tx, did, amount, purpose="p", lasts=hour, at=tx.at),
+            "reserve": lambda tx, amount: ledger.reserve(
+                tx, did, amount, purpose_kind="test", purpose_id="1", expires_at=tx.at + hour
             ),
-        )
-    ]
+            "reward": lambda tx, amount: ledger.reward(
+                tx, did, {TxType.POU_COMPUTE: amount, TxType.POU_MEMORY: 1}, **note
+            ),
+        }.items()
+        if (move, amount) != ("reward", 0)  # a part of nothing is left out
+    }
 
-    assert attacks == [(422, "amount_not_positive")] * 9
-    assert (money(db, did), money(db, other)) == ((1000, 0), (0, 0))
+    assert set(attacks.values()) == {(422, "amount_not_positive")}
+    assert len(attacks) == 20
+    assert (money(db, did), money(db, other)) == ((1000, 0), (FAUCET, 0))
+    assert (house(db, "treasury"), house(db, "pool")) == (1000, 1000)
     assert nothing_lost(db, owner)
 
 
 @defect(
     "spend_ignores_reserved",
-    "What is held cannot be promised again: a 402 that says how much is available and how much is missing.",
+    "What is held can neither be promised nor spent again: a 402 that says how much is available and how much is missing.",
 )
 def test_held_money_is_not_spent_a_second_time(agent, db, owner):
     buyer, seller = agent("Buyer"), agent("Seller")
-    prices = (900_000, 200_000)
     offers = []
-    for price in prices:
+    for price in (900_000, 200_000):
         intent = buyer.intend("work", budget=price)["id"]
         offers.append(buyer.negotiate(seller.key.did, intent=intent, terms={"price": price})["id"])
-
     seller.accept(offers[0])
-    with pytest.raises(Refused) as refused:
-        seller.accept(offers[1])
 
-    assert (refused.value.status, refused.value.code) == (402, "insufficient_funds")
-    facts = {name: refused.value.problem[name] for name in ("available", "needed", "missing")}
-    assert facts == {"available": 100_000, "needed": 200_000, "missing": 100_000}
-    assert money(db, buyer.key.did) == (FAUCET, 900_000)
+    problems = []
+    for spend in (
+        lambda: seller.accept(offers[1]),
+        lambda: buyer.post("/api/credits/transfers", {"to": seller.key.did, "amount": 200_000}),
+        lambda: buyer.post("/api/credits/holds", {"purpose": "savings", "amount": 200_000}),
+        lambda: buyer.post("/api/stakes", {"amount": 200_000}),
+    ):
+        with pytest.raises(Refused) as refused:
+            spend()
+        problems.append(refused.value.problem)
+
+    assert [(one["status"], one["code"]) for one in problems] == [(402, "insufficient_funds")] * 4
+    facts = [[one[name] for name in ("available", "needed", "missing")] for one in problems]
+    assert facts == [[100_000, 200_000, 100_000]] * 4
+    assert (money(db, buyer.key.did), money(db, seller.key.did)) == ((FAUCET, 900_000), (FAUCET, 0))
     assert nothing_lost(db, owner)
 
 
@@ -521,8 +554,7 @@ def test_an_agent_that_falls_silent_keeps_its_money_and_its_proofs(db, owner, se
         buyer, seller = deals.pair(tx)
         earned, open_deal = (deals.accepted(tx, buyer, seller, price=100_000) for _ in range(2))
         commands.settle(tx, services_keys, earned.id, by=buyer)
-        useful = {"work_type": WorkType.COMPUTE, "metrics": {"compute_ms": 5000}, "trace": "t"}
-        proof.record_usefulness(tx, by=seller, intent=earned.intent_id, **useful, at=tx.at)
+        proven(tx, seller)
     kept = possessions(owner)
     owner.execute("UPDATE registry.agents SET expires_at = clock_timestamp() - interval '1 second'")
 
@@ -556,5 +588,5 @@ def possessions(owner):
         "SELECT (SELECT count(*) FROM credits.credit_accounts), (SELECT count(*) FROM credits.postings),"
         " (SELECT count(*) FROM credits.holds), (SELECT count(*) FROM proof.work_history_logs),"
         " (SELECT count(*) FROM proof.usefulness_proofs),"
-        " (SELECT sum(balance) FROM credits.credit_accounts)"
+        " (SELECT sum(balance) FROM credits.credit_accounts WHERE kind = 'agent')"
     ).fetchone()

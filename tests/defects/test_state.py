@@ -4,10 +4,10 @@ import itertools
 import json
 from collections import Counter
 
-from concurrency.test_deals_raced import names, race
 from given import deals
 from given.books import account, committed, money, nothing_lost, refusal_of
 from given.defects import defect
+from given.racing import names, race
 from hansa.kernel.errors import Refusal
 from hansa.negotiation import commands, queries
 from hansa.negotiation.models import NegotiationState, Terms
