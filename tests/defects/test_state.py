@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from given import deals
 from given.books import account, committed, money, nothing_lost, refusal_of
@@ -102,18 +103,34 @@ def test_of_two_accepts_at_once_one_holds_money_and_none_stays_held(db, owner, s
     "Price and hold come from one locked row in one transaction, and an accept names the round that it saw.",
 )
 def test_a_proposal_during_an_accept_never_changes_the_price_that_is_held(db, owner):
-    buyer, seller, offers = prepared(db, deals.opened, price=10)
+    buyer, seller, [first, second, *offers] = prepared(db, deals.opened, PAIRS + 2, price=10)
 
+    overlapping = [
+        overlap(db, accept(first, by=seller), propose(first, 900, by=seller)),
+        overlap(db, propose(second, 900, by=seller), accept(second, by=seller)),
+    ]
     for offer in offers:
         results = race(db, accept(offer, by=seller), propose(offer, 900, by=seller), propose(offer, 900, by=buyer))
         assert names(results)["done"] in (1, 2)  # the seller's answer, and the buyer's answer to that
 
-    found = [read(db, queries.negotiation_of, offer) for offer in offers]
-    sealed = [deal for deal in found if deal.state is NegotiationState.ACCEPTED]
+    found = {offer: read(db, queries.negotiation_of, offer) for offer in (first, second, *offers)}
+    sealed = [deal for deal in found.values() if deal.state is NegotiationState.ACCEPTED]
+    assert overlapping == [(409, "negotiation_closed"), (409, "not_your_turn")]
+    assert (found[first] in sealed, found[second] in sealed) == (True, False)
     assert all(deal.final_proposal["price"] == deal.price == read_hold(owner, deal) for deal in sealed)
-    assert all(deal.hold_id is None and deal.final_proposal is None for deal in found if deal not in sealed)
+    assert all(deal.hold_id is None and deal.final_proposal is None for deal in found.values() if deal not in sealed)
     assert account(db, buyer).reserved == sum(deal.price for deal in sealed)
     assert nothing_lost(db, owner)
+
+
+def overlap(db, first, second):
+    """Start the second in a session of its own while the first has not committed; how the second is refused."""
+    with ThreadPoolExecutor(1) as pool:
+        with db.transaction() as tx:
+            first(tx)
+            late = pool.submit(refusal_of, db, second)
+            wait([late], timeout=0.2)
+        return late.result()
 
 
 def read_hold(owner, deal):
