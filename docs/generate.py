@@ -28,6 +28,7 @@ from reference_pages import pages  # noqa: E402 - it lies beside this file
 
 from architecture import matrix  # noqa: E402 - found on the path of the line above
 from architecture.statements import planned  # noqa: E402
+from given import defects  # noqa: E402
 
 
 @contextmanager
@@ -54,6 +55,7 @@ def main() -> None:
     """Write all generated pages."""
     for name, text in pages().items():
         (DOCS / "reference" / name).write_text(text())
+    (DOCS / "explanation" / "defects.md").write_text(defects.page())
     with migrated() as (owner, app):
         (DOCS / "reference" / "tables.md").write_text(matrix.page(matrix.lives(owner, planned(app))))
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from given import registry
+from given.credits import issued
 from given.proof import bygone, proven
-from hansa.credits import commands as ledger
 from hansa.credits import queries as books
 from hansa.credits.models import POOL
 from hansa.infra.db import Actor
@@ -110,7 +110,7 @@ def test_four_runs_of_a_day_at_once_pay_every_reward_once(db, owner):
     for number, did in enumerate(agents):
         bygone(owner, did, 10 + number % 80, ago=timedelta(minutes=1))
     with db.transaction() as tx:
-        ledger.deposit(tx, POOL, 1_000_000, key="pool", reason="shares of deals")
+        issued(tx, POOL, 1_000_000)
         day = commands.epoch_before(tx.at)
     counts = []
 
@@ -134,7 +134,7 @@ def test_four_runs_of_a_day_at_once_pay_every_reward_once(db, owner):
 def test_two_days_opened_at_once_do_not_offer_the_same_money(db, worker, owner):
     bygone(owner, worker, 50, ago=timedelta(days=1))
     with db.transaction() as tx:
-        ledger.deposit(tx, POOL, 10_000, key="pool", reason="shares of deals")
+        issued(tx, POOL, 10_000)
         day = commands.epoch_before(tx.at)
 
     def run(number, together):

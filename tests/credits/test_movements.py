@@ -403,3 +403,11 @@ def test_whatever_moves_the_books_stay_right_and_nothing_is_made_or_lost(tx, ste
         assert queries.reconcile(tx) == []
         assert -system.pop("mint") == total == sum(numbers(tx, who)[0] for who in AGENTS) + sum(system.values())
         assert min(system.values()) >= 0
+
+
+def test_a_misspelt_account_of_the_house_is_refused_instead_of_opened(tx):
+    with pytest.raises(AccountUnknown), tx.savepoint():
+        issued(tx, "system:bank", 1000)
+
+    assert "bank" not in on_system_accounts(tx)
+    assert queries.account_of(tx, "system:bank").balance == 0

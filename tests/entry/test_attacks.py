@@ -120,6 +120,19 @@ def test_signing_in_does_not_make_a_payer_known(api, agent, owner):
     assert owner.execute("SELECT bool_or(is_verified) FROM identity.users").fetchone() == (False,)
 
 
+def test_a_rotated_agent_signs_its_next_card_with_the_new_key_and_no_more_with_the_old_one(agent):
+    first = agent("Before")
+    old, renewed = first.key, rotated(first)
+    with Hansa(first.url, renewed, patience_s=0) as after:
+        card = card_document(name="After", params={"did": old.did, "wallet": renewed.wallet})
+        changed = after.register(sign_card(card, renewed))["agent"]
+        stale = card_document(name="Stale", params={"did": old.did, "wallet": old.wallet})
+
+        assert (changed["did"], changed["name"], changed["version"]) == (old.did, "After", 2)
+        assert changed["wallet_address"] == renewed.wallet
+        assert refused(lambda: after.register(sign_card(stale, old))) == (403, "card_key_ended")
+
+
 def test_a_revoked_key_signs_under_none_of_its_names(api, agent):
     me = agent()
     me.post("/api/keys/revoke", {"key_id": me.key.key_id, "reason": "compromised"})

@@ -4,6 +4,7 @@ import itertools
 from types import SimpleNamespace
 
 from given import proof, registry
+from given.credits import issued
 from hansa.credits import commands as ledger
 from hansa.credits.models import POOL
 from hansa.infra.keys import AgentKey
@@ -69,7 +70,7 @@ def audits(tx, deal, keys, *kinds, **said):
 
 
 def fill_the_pool(tx, units=1_000_000):
-    ledger.deposit(tx, POOL, units, key=f"pool:{next(_numbers)}", reason="what deals brought")
+    issued(tx, POOL, units)
 
 
 def time_over(owner, receipt):

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from given import deals, groups, proof
-from hansa.credits import commands as ledger
+from given.credits import issued
 from hansa.credits import queries as books
 from hansa.credits.errors import InsufficientFunds
 from hansa.governance.errors import HireDenied
@@ -476,7 +476,7 @@ def test_without_money_for_all_nothing_is_agreed_and_the_vote_is_not_counted(tx)
     assert queries.tally_of(tx, group.id).approving == 2
     assert (reserved(tx, payer), queries.negotiations_of(tx, payer).items) == (0, [])
 
-    ledger.deposit(tx, payer, 20_000, key=str(uuid4()), reason="a test")
+    issued(tx, payer, 20_000)
     assert groups.voted(tx, group, workers[1]).state is GroupState.AGREED
 
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from given import registry
+from given.credits import issued
 from given.identity import client_as
 from given.proof import bygone
 from hansa.credits import commands as ledger
@@ -37,7 +38,7 @@ def day(db):
 def funded(db, units):
     """Credits in the pool."""
     with db.transaction() as tx:
-        ledger.deposit(tx, POOL, units, key=f"pool:{tx.at}", reason="shares of deals")
+        issued(tx, POOL, units)
 
 
 def in_pool(tx):

@@ -130,3 +130,16 @@ def test_the_ten_domains_stand_in_their_order_with_their_icons(tx):
         (9, "Marketing", "📱"),
         (10, "Customer Support", "💬"),
     ]
+
+
+def test_an_agent_registers_for_as_many_seconds_as_it_asks_and_keeps_them_until_it_asks_again(tx):
+    first = commands.register_agent(tx, read_card(signed_card(KEY)), by=KEY.did, at=tx.at, ttl_s=60).agent
+    same = commands.register_agent(tx, read_card(signed_card(KEY)), by=KEY.did, at=tx.at).agent
+    changed = signed_card(KEY, description="does something else")
+    later = commands.register_agent(tx, read_card(changed), by=KEY.did, at=tx.at, ttl_s=120).agent
+
+    assert (first.ttl_s, first.expires_at) == (60, tx.at + timedelta(seconds=60))
+    assert same.ttl_s == 60
+    assert (later.ttl_s, later.expires_at, later.version) == (120, tx.at + timedelta(seconds=120), 2)
+    with pytest.raises(TtlUnfit), tx.savepoint():
+        commands.register_agent(tx, read_card(signed_card(OTHER)), by=OTHER.did, at=tx.at, ttl_s=5)

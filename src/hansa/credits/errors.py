@@ -48,7 +48,7 @@ class MovementAlreadyMade(Conflict):
 class AccountUnknown(NotFound):
     """There is no such account, and no agent is registered under this DID."""
 
-    constraint = "account_known"
+    constraint = ("account_known", "system_names_are_the_houses")
 
 
 class PaidToOneself(Invalid):

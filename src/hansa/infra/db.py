@@ -51,6 +51,8 @@ JsonObject = dict[str, Any]
 
 JSON_LEVELS_MAX = 64
 """Levels of a JSON document that is stored. What was stored must be readable again, and an answer has few to add."""
+PATIENCE_S = 10.0
+"""How long a transaction waits for a connection, and the pool for one attempt to connect: then it starts afresh."""
 STALE_PLAN_STATES = {"0A000", "42804"}
 """A column's type changed under a prepared statement: only a new connection forgets the old plan."""
 
@@ -194,10 +196,13 @@ class Db:
             min_size=1,
             max_size=size,
             open=False,
-            timeout=10,
+            timeout=PATIENCE_S,
+            # The pool waits twice as long before each attempt: without a limit it would stay away after an outage for
+            # as long again.
+            reconnect_timeout=PATIENCE_S,
             name=name,
             configure=self._configure,
-            check=ConnectionPool.check_connection,
+            check=self._check,
             kwargs={"application_name": name, "autocommit": True, "connect_timeout": 5},
         )
 
@@ -220,6 +225,18 @@ class Db:
 
     def _configure(self, connection: psycopg.Connection[Any]) -> None:  # Any: rows are not looked at here
         become(connection, self.role)
+
+    def _check(self, connection: psycopg.Connection[Any]) -> None:  # Any: rows are not looked at here
+        """Refuse a connection that broke, and have the pool replace all others that did.
+
+        They break together, when the database restarts. Left alone the pool would find out one by one, and wait for
+        seconds in between, until the request is refused.
+        """
+        try:
+            ConnectionPool.check_connection(connection)
+        except psycopg.OperationalError:
+            self.pool.check()
+            raise
 
     @contextmanager
     def transaction(self, actor: Actor = SYSTEM) -> Generator[Tx]:

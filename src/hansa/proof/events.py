@@ -234,6 +234,9 @@ class StakeSlashed(Event):
     units: Credits
     """Units of 1/1000 credit."""
 
+    def ordering_key(self) -> str:
+        return self.agent
+
 
 @event
 @dataclass(frozen=True, slots=True, kw_only=True)

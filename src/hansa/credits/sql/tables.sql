@@ -22,6 +22,7 @@ CREATE TABLE credits.credit_accounts (
     CONSTRAINT system_accounts_are_known CHECK (
         (kind = 'system') = (account IN ('system:mint', 'system:treasury', 'system:pool', 'system:escrow'))
     ),
+    CONSTRAINT system_names_are_the_houses CHECK (kind = 'system' OR account NOT LIKE 'system:%'),
     CONSTRAINT agent_balance_not_negative CHECK (kind = 'system' OR balance >= 0),
     CONSTRAINT only_the_mint_goes_below_zero CHECK (kind = 'agent' OR balance >= 0 OR account = 'system:mint'),
     CONSTRAINT reserved_within_balance CHECK (kind = 'system' OR (reserved >= 0 AND reserved <= balance)),

@@ -155,7 +155,7 @@ def slash(tx: Tx, stake: HeldStake, bps: int, *, receipt: ReceiptId, at: datetim
     A hold is paid out whole or not at all, so the stake is let go, the part is held and captured alone, and the rest
     is staked again: the agent's own money never counts as its earnings. Once for each receipt and member.
     """
-    units = Credits(stake.amount * bps // WHOLE)
+    units = Credits(stake.amount * min(bps, WHOLE) // WHOLE)
     if units == 0:
         return units
     let_go(tx, stake)
