@@ -71,6 +71,7 @@ CREATE TABLE credits.credit_transactions (
 COMMENT ON TABLE credits.credit_transactions IS 'Movements of credits: each is a set of postings that sums to zero. Append only. Source: AINP credit ledger.';
 COMMENT ON COLUMN credits.credit_transactions.key IS 'What makes the movement happen once, e.g. faucet:<wallet> or capture:<hold>.';
 COMMENT ON COLUMN credits.credit_transactions.intent_id IS 'The intent that the movement serves, if any; kept by the negotiation context.';
+CREATE INDEX movements_of_a_hold ON credits.credit_transactions (hold_id) WHERE hold_id IS NOT NULL;
 
 CREATE TABLE credits.postings (
     transaction_id uuid NOT NULL,
