@@ -167,7 +167,7 @@ def transactions(
 ) -> Page[Transaction]:
     """An agent's transactions, newest first."""
     found = tx.all(TRANSACTIONS, agent=agent, status=status, before=before, limit=limit)
-    return Page(items=found, after=str(found[-1].id) if len(found) >= limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 def history_of(tx: Tx, transaction: AutopayTransactionId, *, agent: Did) -> list[TransactionEvent]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import Response
 from x402.schemas import PaymentPayload
 
@@ -28,7 +27,7 @@ from hansa.autopay.models import (
     TransactionStatus,
 )
 from hansa.infra.db import Page, Tx
-from hansa.infra.web import Call, SignedCall
+from hansa.infra.web import Call, Limit, SignedCall
 from hansa.kernel.errors import Denied
 from hansa.kernel.ids import AutopayTransactionId
 from hansa.kernel.money import TokenUnits
@@ -58,7 +57,7 @@ def my_transactions(
     call: SignedCall,
     status: TransactionStatus | None = None,
     after: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    limit: Limit = 50,
 ) -> Response:
     """The signing agent's payments, newest first; ask again with `after` for the next page."""
     return call.query(lambda tx: queries.transactions(tx, call.did, status=status, before=after, limit=limit))
@@ -109,7 +108,7 @@ def my_balance(call: SignedCall, currency: Currency = Currency.USDC) -> Response
 
 
 @router.get("/api/autopay/requests", response_model=list[ApiRequest])
-def my_requests(call: SignedCall, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
+def my_requests(call: SignedCall, limit: Limit = 50) -> Response:
     """What paid interfaces answered the signing agent, and what its policy refused, newest first."""
     return call.query(lambda tx: queries.requests(tx, call.did, limit=limit))
 

@@ -223,7 +223,7 @@ def holds_of(
 ) -> Page[Hold]:
     """Holds on an account, newest first."""
     found = tx.all(HOLDS, account=account, state=state, before=before, limit=limit)
-    return Page(items=found, after=str(found[-1].id) if len(found) >= limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 EVERYTHING = Filters()
@@ -253,7 +253,7 @@ def statement(
         balance=balance,
         limit=limit,
     )
-    return Page(items=lines, after=str(lines[-1].movement) if len(lines) >= limit else None)
+    return Page.of(lines, limit=limit, after=lambda last: last.movement)
 
 
 def balance_before(

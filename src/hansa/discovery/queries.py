@@ -71,7 +71,7 @@ def query_of(tx: Tx, query: QueryId) -> AnsweredQuery:
 def queries(tx: Tx, *, before: UUID | None = None, limit: int = 50) -> Page[AgentQuery]:
     """The caller's searches, newest first."""
     found = tx.all(QUERIES, before=before, limit=limit)
-    return Page(items=found, after=str(found[-1].id) if len(found) == limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 def ranking_weights(tx: Tx) -> RankingWeights:

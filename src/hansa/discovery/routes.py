@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from hansa.discovery import commands, queries
 from hansa.discovery.models import AgentQuery, AnsweredQuery, RecentDeal, SearchRequest, SearchResult
 from hansa.infra.db import Page
-from hansa.infra.web import AnyCall, Call
+from hansa.infra.web import AnyCall, Call, Limit
 from hansa.kernel.dids import Did
 from hansa.kernel.ids import QueryId
 from hansa.kernel.money import Asset
@@ -58,7 +58,7 @@ def post_agent_query(request: SearchRequest, call: AnyCall) -> Response:
 
 
 @router.get("/api/queries", response_model=Page[AgentQuery])
-def my_queries(call: AnyCall, after: UUID | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
+def my_queries(call: AnyCall, after: UUID | None = None, limit: Limit = 50) -> Response:
     """The caller's searches, newest first; none for a caller that is not signed in."""
     return call.query(lambda tx: queries.queries(tx, before=after, limit=limit))
 

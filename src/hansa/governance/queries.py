@@ -185,7 +185,7 @@ def organization_of(tx: Tx, organization: OrganizationId) -> Organization:
 def organizations(tx: Tx, *, after: str | None = None, limit: int = 50) -> Page[Organization]:
     """The organizations that the caller belongs to or works for; for the house, all."""
     found = tx.all(ORGANIZATIONS, after=after, limit=limit)
-    return Page(items=found, after=found[-1].id if len(found) == limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 def members_of(tx: Tx, organization: OrganizationId) -> list[Member]:
@@ -226,7 +226,7 @@ def role_agents(tx: Tx, organization: OrganizationId, *, after: str | None = Non
     """The role agents of an organization that the caller may see. Raises OrganizationUnknown."""
     organization_of(tx, organization)
     found = tx.all(ROLE_AGENTS, organization=organization, after=after, limit=limit)
-    return Page(items=found, after=found[-1].id if len(found) == limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 def thresholds(tx: Tx, organization: OrganizationId) -> list[Threshold]:
@@ -262,7 +262,7 @@ def audit_rows(
 ) -> Page[AuditRow]:
     """The part of the audit trail that the caller may see, newest first."""
     found = tx.all(AUDIT_ROWS, organization=organization, action=action, entity=entity, before=before, limit=limit)
-    return Page(items=found, after=found[-1].id if len(found) == limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 def audit_head(tx: Tx) -> AuditHead:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body
 from fastapi.responses import Response
 
 from hansa.governance import commands, queries
@@ -20,7 +20,7 @@ from hansa.governance.models import (
     Threshold,
 )
 from hansa.infra.db import Page, Tx
-from hansa.infra.web import AnyCall, SignedCall
+from hansa.infra.web import AnyCall, Limit, SignedCall
 from hansa.kernel.dids import parse_did
 from hansa.kernel.ids import DecisionId, OrganizationId, RoleAgentId, UserId
 
@@ -28,7 +28,6 @@ router = APIRouter(tags=["governance"])
 
 Name = Annotated[str, Body(min_length=1, max_length=200, pattern=r"\S")]
 Text = Annotated[str | None, Body(max_length=5000)]
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 @router.post("/api/organizations", response_model=Organization, status_code=201)

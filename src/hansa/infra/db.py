@@ -46,6 +46,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from hansa.kernel.errors import REFUSALS, Defect, Invalid, Refusal, ServiceUnavailable
 
 Row = TypeVar("Row")
+Item = TypeVar("Item")
 JsonObject = dict[str, Any]
 """A JSON document as it travels; whoever needs its inside parses it into a class."""
 
@@ -438,3 +439,12 @@ class Page(Generic[Row]):
 
     items: list[Row] = field(default_factory=list[Row])
     after: str | None = None
+
+    @staticmethod
+    def of(rows: list[Item], *, limit: int, after: Callable[[Item], object]) -> Page[Item]:
+        """A page of the rows that were found: when they are as many as asked for, others may come `after` the last.
+
+        >>> Page.of(["a", "b"], limit=2, after=len), Page.of(["a"], limit=2, after=len)
+        (Page(items=['a', 'b'], after='1'), Page(items=['a'], after=None))
+        """
+        return Page(items=rows, after=str(after(rows[-1])) if rows and len(rows) >= limit else None)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
+from fastapi import Query as Parameter
 from fastapi.responses import Response
 from pydantic_core import to_json, to_jsonable_python
 
@@ -215,3 +216,5 @@ async def personal_call(request: Request) -> Call:
 AnyCall = Annotated[Call, Depends(any_call)]
 SignedCall = Annotated[Call, Depends(signed_call)]
 PersonalCall = Annotated[Call, Depends(personal_call)]
+Limit = Annotated[int, Parameter(ge=1, le=500)]
+"""How many entries a page of a list has at the most."""

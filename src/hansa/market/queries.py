@@ -193,7 +193,7 @@ def tasks_of(
 ) -> Page[Task]:
     """Tasks that an agent bought or works on, newest first."""
     found = tx.all(TASKS_OF, did=did, status=status, before=before, limit=limit)
-    return Page(items=found, after=str(found[-1].id) if len(found) == limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 def review_of(tx: Tx, review: ReviewId) -> Review:
@@ -207,7 +207,7 @@ def review_of(tx: Tx, review: ReviewId) -> Review:
 def reviews_of(tx: Tx, agent: Agent, *, before: UUID | None = None, limit: int = 50) -> Page[Review]:
     """Reviews of an agent that count, newest first, with the agent's answers."""
     found = tx.all(REVIEWS_OF_AGENT, agent=agent.id, before=before, limit=limit)
-    return Page(items=found, after=str(found[-1].id) if len(found) == limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 def task_of_deal(tx: Tx, negotiation: NegotiationId) -> Task | None:

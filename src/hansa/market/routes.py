@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from hansa.infra.db import JsonObject, Page
-from hansa.infra.web import AnyCall, SignedCall
+from hansa.infra.web import AnyCall, Limit, SignedCall
 from hansa.kernel.dids import Did, parse_did
 from hansa.kernel.ids import NegotiationId, ReviewId, TaskId
 from hansa.market import commands, queries
@@ -33,8 +32,6 @@ from hansa.market.models import (
 from hansa.registry.queries import agent_by_ref
 
 router = APIRouter(tags=["market"])
-
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

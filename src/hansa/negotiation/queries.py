@@ -122,7 +122,7 @@ def negotiations_of(
     """Negotiations of an agent, newest first; None: in whatever state."""
     wanted = None if states is None else list(states)
     found = tx.all(NEGOTIATIONS_OF, did=did, states=wanted, before=before, limit=limit)
-    return Page(items=found, after=str(found[-1].id) if len(found) == limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 def accepts_at(tx: Tx, negotiation: NegotiationId, *, of: Did) -> Decimal | None:
@@ -236,7 +236,7 @@ def groups_of(
 ) -> Page[Group]:
     """Groups in which an agent takes part, newest first."""
     found = tx.all(GROUPS_OF, did=did, state=state, before=before, limit=limit)
-    return Page(items=found, after=str(found[-1].id) if len(found) == limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 def members_of(tx: Tx, group: GroupId) -> list[Member]:

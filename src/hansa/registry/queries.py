@@ -128,7 +128,7 @@ def agents(
 ) -> Page[Agent]:
     """Agents that have not retired, newest first."""
     found = tx.all(AGENTS, status=status, domain=domain, before=before, limit=limit)
-    return Page(items=found, after=str(found[-1].id) if len(found) == limit else None)
+    return Page.of(found, limit=limit, after=lambda last: last.id)
 
 
 def profile(tx: Tx, agent: Agent) -> AgentProfile:

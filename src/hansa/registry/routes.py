@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from hansa.identity.queries import signing_key
 from hansa.infra.db import Page, Tx
-from hansa.infra.web import AnyCall, SignedCall
+from hansa.infra.web import AnyCall, Limit, SignedCall
 from hansa.registry import commands, queries
 from hansa.registry.cards import read_card
 from hansa.registry.errors import AgentForeign
@@ -55,7 +55,7 @@ def agents(
     status: AgentStatus | None = None,
     domain: int | None = None,
     after: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    limit: Limit = 50,
 ) -> Response:
     """Agents that have not retired, newest first; ask again with `after` for the next page."""
     return call.query(lambda tx: queries.agents(tx, status=status, domain=domain, before=after, limit=limit))

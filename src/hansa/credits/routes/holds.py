@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +13,7 @@ from hansa.credits.errors import StatementForbidden
 from hansa.credits.models import Hold, HoldState
 from hansa.credits.routes.accounts import Units
 from hansa.infra.db import Page
-from hansa.infra.web import SignedCall
+from hansa.infra.web import Limit, SignedCall
 from hansa.kernel.ids import HoldId
 from hansa.kernel.money import Credits
 
@@ -39,7 +39,7 @@ def my_holds(
     call: SignedCall,
     state: HoldState | None = None,
     after: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    limit: Limit = 50,
 ) -> Response:
     """Holds on the signing agent's account, newest first; ask again with `after` for the next page."""
     return call.query(lambda tx: queries.holds_of(tx, call.did, state=state, before=after, limit=limit))

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime
 from hansa.credits import queries
 from hansa.credits.models import Filters, StatementLine, Summary, TxType
 from hansa.infra.db import Page
-from hansa.infra.web import Call, SignedCall
+from hansa.infra.web import Call, Limit, SignedCall
 from hansa.kernel.money import DECIMALS, Asset, Credits, decimal_text
 
 router = APIRouter()
@@ -38,7 +38,7 @@ def my_statement(
     until: AwareDatetime | None = None,
     intent: UUID | None = None,
     after: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    limit: Limit = 50,
     format: Literal["json", "csv"] | None = None,  # noqa: A002 - what clients call it
     accept: Annotated[str, Header()] = "",
 ) -> Response:

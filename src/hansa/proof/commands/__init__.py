@@ -1,4 +1,4 @@
-"""What can be done with work, reputation, trust, disclosures, proofs of useful work and their rewards."""
+"""What can be done with work, reputation, trust, disclosures, useful work, receipts, stakes and rewards."""
 
 from hansa.proof.commands.counting import adopt_policy, age_reputations, fold_reputation, fold_trust
 from hansa.proof.commands.credentials import WorkCredential, issue_work_credential

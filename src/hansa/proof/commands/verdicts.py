@@ -20,7 +20,6 @@ from hansa.proof.models import (
     AttestationKind,
     AttestationPolicy,
     Evidence,
-    EvidenceKind,
     Receipt,
     ReceiptId,
     ReceiptState,
@@ -28,8 +27,6 @@ from hansa.proof.models import (
 )
 from hansa.proof.queries import attestation_policy, attestations_of, receipt_of
 
-HONEST, DISHONEST = 0.95, 0.05
-"""Samples of honesty: of work that passed and of a member who agreed; of work that failed and of one who did not."""
 SILENCE = 10
 """A silent member loses this part of what a wrong audit costs."""
 
@@ -184,9 +181,8 @@ def judge(tx: Tx, receipt: Receipt, member: Did, finding: SeatFinding, *, work: 
     )
     if slashed:
         publish(tx, StakeSlashed(agent=member, receipt=receipt.id, finding=finding, units=slashed))
-    honesty = {SeatFinding.AGREED: HONEST, SeatFinding.DISAGREED: DISHONEST}.get(finding)
-    if honesty is not None:
-        note(tx, receipt, member, honesty=honesty, competence=None, work=work, at=at)
+    if finding in {SeatFinding.AGREED, SeatFinding.DISAGREED}:
+        note(tx, receipt, member, passed=finding is SeatFinding.AGREED, score=None, work=work, at=at)
 
 
 def slash_bps_of(receipt: Receipt, finding: SeatFinding) -> int:
@@ -208,27 +204,15 @@ def note_work(tx: Tx, receipt: Receipt, *, work: str, at: datetime) -> None:
             for said in attestations_of(tx, receipt.id)
             if said.kind is AttestationKind.AUDIT_PASS and said.score is not None
         ]
-        competence = fmean(scores) if scores else None
-        note(tx, receipt, receipt.agent, honesty=HONEST, competence=competence, work=work, at=at)
+        note(tx, receipt, receipt.agent, passed=True, score=fmean(scores) if scores else None, work=work, at=at)
     elif receipt.state is ReceiptState.REJECTED:
-        note(tx, receipt, receipt.agent, honesty=DISHONEST, competence=None, work=work, at=at)
+        note(tx, receipt, receipt.agent, passed=False, score=None, work=work, at=at)
 
 
-def note(
-    tx: Tx, receipt: Receipt, agent: Did, *, honesty: float, competence: float | None, work: str, at: datetime
-) -> None:
-    note_evidence(
-        tx,
-        Evidence(
-            ref=f"receipt:{receipt.id}:{agent}",
-            agent=agent,
-            kind=EvidenceKind.ATTESTATION,
-            honesty=honesty,
-            competence=competence,
-            work=work,
-            occurred_at=at,
-        ),
-    )
+def note(tx: Tx, receipt: Receipt, agent: Did, *, passed: bool, score: float | None, work: str, at: datetime) -> None:
+    """Note what a verdict says of an agent: of its work, or of the audit with which it sat in the committee."""
+    ref = f"receipt:{receipt.id}:{agent}"
+    note_evidence(tx, Evidence.of_audit(ref=ref, agent=agent, passed=passed, score=score, work=work, occurred_at=at))
 
 
 def pay_attesters(tx: Tx, *, limit: int = 100) -> int:
