@@ -20,7 +20,7 @@ from hansa.infra.embedded import Server
 from hansa.migrate import testing, up
 from hansa.migrations import DIRECTORY
 
-OPS = ("20261120T000000_ops", "20261121T010700_rate_limits")
+OPS = ("20261120T000000_ops", "20261121T010700_rate_limits", "20261121T010800_live_events")
 """What the outbox, the queue and their neighbours come from: they belong to no context."""
 REVISED = {
     "credits": "20261121T010200_credit_movements",

@@ -5,25 +5,32 @@ import threading
 
 import httpx
 import pytest
-import uvicorn
 
 from given import registry
 from hansa.client import Hansa
 from hansa.entry.api import create_app
+from hansa.entry.serving import Server
 from hansa.infra.keys import AgentKey
 
 
 @pytest.fixture
-def api(services):
-    """A client without any key, on the API that listens on 127.0.0.1."""
+def server(services):
+    """The API, listening on 127.0.0.1 in a thread of its own; `url` says where, `thread` is over when it is."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(create_app(services), log_config=None, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30) as client:
-            yield client
+        server = Server(create_app(services))
+        server.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        server.thread.start()
+        yield server
         server.should_exit = True
-        thread.join()
+        server.thread.join()
+
+
+@pytest.fixture
+def api(server):
+    """A client without any key."""
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from hansa import __version__
-from hansa.entry import contexts, deals, health, pages
+from hansa.entry import contexts, deals, health, live, pages
 from hansa.entry.auth import Authentication
+from hansa.entry.hub import Hub
 from hansa.infra.db import TextUnstorable
 from hansa.infra.log import logger
 from hansa.infra.services import Services
@@ -60,9 +61,10 @@ def create_app(services: Services) -> FastAPI:
         generate_unique_id_function=operation_id,
     )
     app.state.services = services
+    app.state.hub = Hub(services.db)
     for module in contexts.ROUTES:
         app.include_router(module.router)
-    for router in (deals.router, health.router, pages.router):
+    for router in (deals.router, live.router, health.router, pages.router):
         app.include_router(router)
     app.add_exception_handler(Refusal, answer_refusal)
     app.add_exception_handler(RequestValidationError, answer_malformed)

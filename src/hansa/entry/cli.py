@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
@@ -40,6 +40,7 @@ GROUPS = {
     "keys": "hansa.entry.commands:keys",
     "leaderboard": "hansa.market.cli:app",
     "migrate": "hansa.entry.commands:migrate",
+    "negotiate": "hansa.entry.negotiate:negotiate",
     "reputation": "hansa.proof.cli:app",
 }
 """Groups of commands and where they are defined."""
@@ -181,25 +182,19 @@ def down(context: typer.Context) -> None:
 @app.command()
 def serve(context: typer.Context) -> None:
     """Run the API alone, on a schema that is there already."""
-    import uvicorn
-
     from hansa.entry.api import create_app
     from hansa.entry.runtime import open_services
+    from hansa.entry.serving import Server
     from hansa.entry.till import open_till
 
     settings = context.obj.settings
     with open_services(settings, name="hansa-api") as services:
         app_with_sellers = create_app(services)
         open_till(app_with_sellers, services)
-        uvicorn.run(
-            app_with_sellers,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-        )
+        server = Server(app_with_sellers, host=settings.host, port=settings.port)
+        with suppress(KeyboardInterrupt):
+            server.run()
+    raise typer.Exit(0 if server.started else 3)
 
 
 @app.command()
@@ -283,6 +278,24 @@ def call(
     with console.client() as hansa:
         answer = hansa.call(method.upper(), path, body=read_json(body), once=once)
     print(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def trust(
+    context: typer.Context,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="DID of the agent, or its name in URLs")],
+    least: Annotated[float, typer.Option("--min", min=0, max=1, help="How much trust is enough, 0 to 1.")] = 0.7,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Ask whether an agent is trusted enough, and why. Exits with 0 for yes and 1 for no."""
+    with context.obj.client(signed=False) as hansa:
+        did = agent if agent.startswith("did:") else hansa.agent(agent)["agent"]["did"]
+        answer = hansa.trust(did, least=least)
+    if output is Output.JSON:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        print(f"{'yes' if answer['trusted'] else 'no'}: {answer['reason']}")
+    raise typer.Exit(0 if answer["trusted"] else 1)
 
 
 def read_json(text: str | None) -> Any:  # Any: whatever JSON the user wrote

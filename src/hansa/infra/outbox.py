@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -42,6 +42,17 @@ class OutboxRow:
     actor: str
     trace: str
     attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedEvent:
+    """An event as those see it who watch, whether it was delivered to reactions or not."""
+
+    id: EventId
+    ordering_key: str
+    name: str
+    payload: JsonObject
+    published_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +184,36 @@ IS_DELIVERED = Query(
     """,
 )
 
+# `id > after` is right for one key and wrong for several: an id drawn earlier may commit later. But whoever publishes
+# under a key that streams follow holds the row lock of what the key names, from before the event until the commit, so
+# the events of one such key become visible in the order of their ids.
+PUBLISHED = Query(
+    PublishedEvent,
+    """
+    SELECT event.id, event.ordering_key, event.name, event.payload, event.published_at
+      FROM unnest(%(keys)s::text[], %(after)s::bigint[]) AS watched (ordering_key, after)
+     CROSS JOIN LATERAL (SELECT published.id, published.ordering_key, published.name, published.payload,
+                                published.published_at
+                           FROM ops.outbox AS published
+                          WHERE published.ordering_key = watched.ordering_key
+                            AND published.id > watched.after
+                          ORDER BY published.id
+                          LIMIT %(limit)s) AS event
+     ORDER BY event.id
+    """,
+)
+
+LAST_OF_KEY = Query(
+    PublishedEvent,
+    """
+    SELECT id, ordering_key, name, payload, published_at
+      FROM ops.outbox
+     WHERE ordering_key = %(key)s
+     ORDER BY id DESC
+     LIMIT 1
+    """,
+)
+
 
 def dispatch(db: Db) -> int:
     """Deliver what is due, one batch; returns how many events were taken (0: nothing to do)."""
@@ -221,6 +262,19 @@ def undelivered(tx: Tx) -> int:
 def delivered(tx: Tx, event: EventId) -> bool:
     """Whether all reactions to an event, and to all before it, have run."""
     return tx.one(IS_DELIVERED, event=event)
+
+
+def published_after(tx: Tx, positions: Mapping[str, int], *, limit: int) -> list[PublishedEvent]:
+    """What was published under each key after the event with this id: at most `limit` per key, oldest first.
+
+    Only for keys whose events are published under one row lock; see PUBLISHED.
+    """
+    return tx.all(PUBLISHED, keys=list(positions), after=list(positions.values()), limit=limit)
+
+
+def last_published(tx: Tx, key: str) -> PublishedEvent | None:
+    """The newest event of a key; None: there was none yet."""
+    return tx.maybe(LAST_OF_KEY, key=key)
 
 
 def as_json(event: Event) -> str:

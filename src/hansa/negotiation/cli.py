@@ -1,1 +1,1 @@
-"""Negotiation has no operator commands; agents negotiate over HTTP (`hansa call`, `hansa deal`)."""
+"""Negotiation has no operator commands; agents negotiate over HTTP (`hansa negotiate`, `hansa deal`)."""

@@ -22,6 +22,8 @@ COMMENT ON COLUMN ops.outbox.due_at IS 'Not before this time: the lease of a dis
 COMMENT ON COLUMN ops.outbox.delivered_at IS 'When the last reaction had run; NULL: not yet.';
 CREATE INDEX outbox_undelivered_by_key ON ops.outbox (ordering_key, id) WHERE delivered_at IS NULL;
 CREATE INDEX outbox_undelivered_by_id ON ops.outbox (id) WHERE delivered_at IS NULL;
+-- Live streams read what was delivered long ago too, from where they broke off.
+CREATE INDEX outbox_by_key ON ops.outbox (ordering_key, id);
 
 CREATE TABLE ops.effects (
     event_id bigint NOT NULL,
