@@ -130,14 +130,13 @@ def unlock_stake(tx: Tx, *, by: Did) -> Stake:
 
 def tend_stakes(tx: Tx, *, at: datetime, limit: int = 100) -> int:
     """Give stakes back that were asked for and renew holds that would lapse; returns how many were touched."""
-    unbonded = tx.all(UNBONDED, limit=limit)
-    for agent in unbonded:
-        restake(tx, take_stake(tx, agent), Credits(0), at=at, unbonding=False)
-    ageing = tx.all(TO_RENEW, before=at + RENEWAL, limit=limit)
-    for agent in ageing:
+    unbonded = set(tx.all(UNBONDED, limit=limit))
+    due = unbonded.union(tx.all(TO_RENEW, before=at + RENEWAL, limit=limit))
+    for agent in sorted(due):  # as movements lock accounts: nobody waits in a circle
         stake = take_stake(tx, agent)
-        restake(tx, stake, stake.amount, at=at, unbonding=True)
-    return len(unbonded) + len(ageing)
+        free = agent in unbonded
+        restake(tx, stake, Credits(0) if free else stake.amount, at=at, unbonding=not free)
+    return len(due)
 
 
 def slash(tx: Tx, stake: HeldStake, bps: int, *, receipt: ReceiptId, at: datetime) -> Credits:
