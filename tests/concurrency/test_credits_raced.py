@@ -201,3 +201,22 @@ def test_a_hold_is_released_by_its_owner_or_expires_but_not_both(db, rich):
         assert queries.account_of(tx, ALICE).reserved == 0
     assert lines.count(TxType.RELEASE) == 2
     assert balanced(db)
+
+
+def test_holds_that_lapse_free_accounts_in_the_order_in_which_movements_lock_them(db, owner, rich):
+    with db.transaction() as tx:
+        for account, seconds in ((BOB, 2), (ALICE, 1)):
+            lapsed_at = tx.at - timedelta(seconds=seconds)
+            commands.set_aside(tx, account, 100, purpose="short", lasts=timedelta(0), at=lapsed_at)
+
+    with ThreadPoolExecutor(1) as another, db.transaction() as first:
+        commands.transfer(first, ALICE, CAROL, 1)
+        expiring = another.submit(race, db, commands.expire_holds)
+        wait_for_a_waiter(owner)
+        first.connection.execute("SET LOCAL lock_timeout = '200ms'")
+        commands.transfer(first, CAROL, BOB, 1)
+
+    assert expiring.result() == {"done": 1}
+    with db.transaction() as tx:
+        assert queries.live_holds(tx) == 0
+    assert balanced(db)

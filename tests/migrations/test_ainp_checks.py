@@ -3,13 +3,21 @@
 import json
 from datetime import timedelta
 
+import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner
 
 from given import deals
+from hansa import migrate
+from hansa.infra.database import embedded
+from hansa.infra.db import Actor, Db
+from hansa.migrate import testing
 from hansa.migrate.cli import app
 from hansa.migrations import DIRECTORY
+from hansa.negotiation import commands
+from hansa.proof import commands as proof
 
 NEGOTIATION = "20261120T008000_negotiation"
 USEFULNESS = "20261121T004000_usefulness"
@@ -88,6 +96,31 @@ def test_verifying_changes_no_row_of_a_house_at_work(dsn, db, owner):
     state = owner.execute("SELECT state FROM negotiation.negotiations WHERE id = %s", [stale.id]).fetchone()
     assert state == ("initiated",)
     assert owner.execute("SELECT count(*) FROM pg_proc WHERE proname = 'refusal'").fetchone() == (0,)
+
+
+@pytest.fixture
+def of_the_owner(postgres, server_dsn):
+    """DSN of the owner of an embedded house, who is no superuser: row security binds it as it does in use."""
+    with testing.scratch(server_dsn, "owned") as scratch:
+        name = conninfo_to_dict(scratch)["dbname"]
+        with psycopg.connect(scratch, autocommit=True) as connection:
+            connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO hansa_owner").format(sql.Identifier(name)))
+        dsn = make_conninfo(embedded(postgres).owner_dsn, dbname=name)
+        migrate.up(dsn, DIRECTORY)
+        yield dsn
+
+
+def test_the_owner_who_verifies_a_house_with_settled_deals_sees_their_evidence(of_the_owner, services_keys):
+    with Db(of_the_owner) as db, db.transaction(Actor(kind="system", did="tests")) as tx:
+        buyer, seller = deals.pair(tx)
+        settled = commands.settle(tx, services_keys, deals.accepted(tx, buyer, seller).id, by=buyer)
+        proof.fold_reputation(tx, f"negotiation:{settled.paid.negotiation_id}", at=tx.at)
+        proof.fold_trust(tx, f"negotiation:{settled.paid.negotiation_id}")
+
+    code, checks = verify(of_the_owner)
+
+    assert [name for name, ok in checks.items() if not ok] == []
+    assert code == 0
 
 
 TOUCH = """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from hansa.infra.db import Db
 from hansa.infra.embedded import EmbeddedPostgres, Server
@@ -54,9 +55,18 @@ def embedded(server: Server) -> Database:
             prepare(connection, server)
     return Database(
         app_dsn=server.dsn(role=APP_ROLE, database=DATABASE),
-        owner_dsn=server.dsn(role=OWNER_ROLE, database=DATABASE),
+        owner_dsn=of_an_operator(server.dsn(role=OWNER_ROLE, database=DATABASE)),
         embedded=server,
     )
+
+
+def of_an_operator(dsn: str) -> str:
+    """The same login, whose sessions say that an operator acts.
+
+    Forced row security binds the owner of the tables too: without it, checks that compare evidence with what was made
+    of it would see no evidence.
+    """
+    return make_conninfo(dsn, options="-c hansa.actor_kind=operator")
 
 
 def has_database(connection: psycopg.Connection[tuple[object, ...]]) -> bool:

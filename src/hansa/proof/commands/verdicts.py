@@ -221,7 +221,7 @@ def pay_attesters(tx: Tx, *, limit: int = 100) -> int:
     What the pool cannot pay now stays due. Once for each receipt and member.
     """
     paid = 0
-    for reward in tx.all(UNPAID, limit=limit):
+    for reward in sorted(tx.all(UNPAID, limit=limit), key=lambda reward: reward.member):  # as movements lock accounts
         movement = rewarded(tx, reward)
         if movement is None:
             break
