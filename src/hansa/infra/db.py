@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -25,6 +26,7 @@ from typing import (
     ClassVar,
     Generic,
     LiteralString,
+    Protocol,
     Self,
     TypeVar,
     Union,
@@ -46,6 +48,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from hansa.kernel.errors import REFUSALS, Defect, Invalid, Refusal, ServiceUnavailable
 
 Row = TypeVar("Row")
+Owned = TypeVar("Owned", bound="Closable")
 JsonObject = dict[str, Any]
 """A JSON document as it travels; whoever needs its inside parses it into a class."""
 
@@ -53,6 +56,12 @@ JSON_LEVELS_MAX = 64
 """Levels of a JSON document that is stored. What was stored must be readable again, and an answer has few to add."""
 STALE_PLAN_STATES = {"0A000", "42804"}
 """A column's type changed under a prepared statement: only a new connection forgets the old plan."""
+
+
+class Closable(Protocol):
+    """What belongs to a pool of connections and has work to finish before the pool closes."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +139,7 @@ STATES: dict[str, type[Refusal]] = {
     "22021": TextUnstorable,
     "22P05": TextUnstorable,
     "22001": TextTooLong,
+    "54000": TextTooLong,  # no column is too short for it, but an index is
     "22003": NumberOutOfRange,
 }
 """SQLSTATE -> what it means to a caller, for errors that carry no constraint's name."""
@@ -197,9 +207,10 @@ class Db:
             timeout=10,
             name=name,
             configure=self._configure,
-            check=ConnectionPool.check_connection,
             kwargs={"application_name": name, "autocommit": True, "connect_timeout": 5},
         )
+        self._belongings: dict[Callable[[Db], Any], Any] = {}  # Any: each kind its own class
+        self._making = threading.Lock()
 
     def open(self) -> None:
         """Open the pool and wait for the first connection. Raises DatabaseUnavailable."""
@@ -209,7 +220,17 @@ class Db:
             raise DatabaseUnavailable from error
 
     def close(self) -> None:
+        """Let everything that belongs to the pool finish its work, then close the connections."""
+        for belonging in self._belongings.values():
+            belonging.close()
         self.pool.close()
+
+    def own(self, kind: Callable[[Db], Owned]) -> Owned:
+        """The one thing of a kind that works with this pool; made on first use, closed before the pool is."""
+        with self._making:
+            if kind not in self._belongings:
+                self._belongings[kind] = kind(self)
+            return self._belongings[kind]
 
     def __enter__(self) -> Self:
         self.open()
@@ -230,16 +251,36 @@ class Db:
         """
         assert not in_event_loop(), "a transaction would block the event loop: hand over with to_thread"
         try:
-            with self.pool.connection() as connection:
+            with self._begun(actor) as (connection, at):
                 try:
-                    with named_refusals(), connection.transaction():
-                        yield Tx(connection, actor, announce(connection, actor))
+                    with named_refusals():
+                        yield Tx(connection, actor, at)
+                        connection.commit()
                 except psycopg.Error as error:
                     if error.sqlstate in STALE_PLAN_STATES:
                         connection.close()
                     raise
         except (PoolTimeout, psycopg.OperationalError) as error:
             raise DatabaseUnavailable from error
+
+    @contextmanager
+    def _begun(self, actor: Actor) -> Generator[tuple[psycopg.Connection[Any], datetime]]:  # Any: rows vary
+        """A connection with a transaction begun on it; it goes back to the pool rolled back unless it has committed.
+
+        A connection that died in the pool is found out by the BEGIN, which costs nothing when it lives: nothing was
+        done yet, so the next one is taken. (The pool's own check is a round trip before every transaction.)
+        """
+        for _ in range(self.pool.max_size):
+            with self.pool.connection() as connection:
+                try:
+                    at = begin(connection, actor)
+                except psycopg.OperationalError:
+                    if not connection.closed:
+                        raise
+                    continue
+                yield connection, at
+                return
+        raise DatabaseUnavailable
 
 
 def become(connection: psycopg.Connection[Any], role: str) -> None:  # Any: rows are not looked at here
@@ -255,19 +296,38 @@ def become(connection: psycopg.Connection[Any], role: str) -> None:  # Any: rows
 
 ANNOUNCE = """
     SELECT now(),
-           set_config('hansa.actor', %s, true),
-           set_config('hansa.actor_kind', %s, true),
-           set_config('hansa.user', %s, true),
-           set_config('hansa.trace', %s, true)
+           set_config('hansa.actor', {}, true),
+           set_config('hansa.actor_kind', {}, true),
+           set_config('hansa.user', {}, true),
+           set_config('hansa.trace', {}, true)
 """
 
 
 def announce(connection: psycopg.Connection[Any], actor: Actor) -> datetime:  # Any: rows are not looked at here
     """Tell PostgreSQL who acts in this transaction; returns its start by the database's clock."""
+    return last_row(connection, announcement(connection, actor))[0]
+
+
+def begin(connection: psycopg.Connection[Any], actor: Actor) -> datetime:  # Any: rows are not looked at here
+    """Begin a transaction and announce its actor, in one round trip."""
+    return last_row(connection, "BEGIN;" + announcement(connection, actor))[0]
+
+
+def announcement(connection: psycopg.Connection[Any], actor: Actor) -> str:  # Any: rows are not looked at here
+    """Written out with its values, since only such a text may stand behind another one in one message."""
     values = (actor.did, actor.kind, str(actor.user or ""), actor.trace)
-    row = connection.execute(ANNOUNCE, values).fetchone()
+    return ANNOUNCE.format(*(sql.quote(value, connection) for value in values))
+
+
+def last_row(connection: psycopg.Connection[Any], text: str) -> tuple[Any, ...]:  # Any: the columns of a statement
+    """The one row of the last statement of a text."""
+    with connection.cursor() as cursor:
+        cursor.execute(text.encode(), prepare=False)
+        while cursor.nextset():
+            pass
+        row = cursor.fetchone()
     assert row is not None, "a SELECT without FROM gives one row"
-    return row[0]
+    return row
 
 
 def calling_module() -> str:
