@@ -21,7 +21,11 @@ from hansa.migrate import testing, up
 from hansa.migrations import DIRECTORY
 
 FIRST = "20261120T000000_ops"
-REVISED = {"credits": "20261121T010300_ledger_batches", "governance": "20261121T005000_governance_types", "proof": "20261121T004000_usefulness"}
+REVISED = {
+    "credits": "20261121T010300_ledger_batches",
+    "governance": "20261121T005000_governance_types",
+    "proof": "20261121T004000_usefulness",
+}
 """Contexts that later migrations changed -> the first of them. For these the catalog alone compares."""
 
 

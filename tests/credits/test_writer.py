@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hansa.credits import commands, queries, writer
+from hansa.credits.batches import APPLY
 from hansa.credits.errors import HoldAlreadyMade, HoldEnded, InsufficientFunds
 from hansa.credits.models import POOL, HoldState, Share
 from hansa.credits.writer import LedgerWriter, WriterClosed, writer_of
@@ -258,7 +259,7 @@ def test_a_caller_who_is_interrupted_does_not_take_the_others_turn_with_him(obse
         first = Caller(lambda: reserve(observed, "first"))
         while not observed.sizes:
             time.sleep(0.002)
-        gone = writer.Waiting("not JSON", alone=None, made=None)
+        gone = writer.Waiting("not JSON", alone=None)
         with observed._changed:
             observed._queue.append(gone)
         other = Caller(lambda: reserve(observed, "other"))
@@ -284,3 +285,16 @@ def test_the_event_loop_is_never_blocked(observed):
 
     with pytest.raises(AssertionError, match="to_thread"):
         asyncio.run(call())
+
+
+def test_after_a_fault_of_our_own_nothing_is_done_a_second_time(db, owner, observed, monkeypatch):
+    def unreadable(*_):
+        raise TypeError("rows do not fit")
+
+    monkeypatch.setattr(APPLY, "factory", unreadable)
+
+    answers = together(owner, observed, lambda: reserve(observed, "1"), lambda: reserve(observed, "2"))
+
+    assert observed.sizes == [1, 2]
+    assert [type(answer) for answer in answers] == [TypeError] * 2
+    assert account(db).reserved == 21

@@ -120,8 +120,8 @@ class Outcome:
     """Name of the constraint that refused it; None: it was done."""
     message: str | None
     """The refusal in words; None: the words of its class."""
-    facts: dict[str, object]
-    """What the refusal tells a program."""
+    facts: dict[str, object] | None
+    """What the refusal tells a program; None: nothing more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ from datetime import datetime
 from typing import TypeVar, cast
 from uuid import UUID
 
+import psycopg
+
 from hansa.credits import batches, commands
 from hansa.credits.errors import FaucetClosed, MovementAlreadyMade
 from hansa.credits.models import MINT, Hold, HoldState, Outcome, Share
@@ -40,7 +42,7 @@ WAITING_MAX = 2048
 """Operations that wait; whoever comes then waits for room first."""
 PATIENCE_S = 10.0
 """How long a caller waits for room, as long as for a connection of the pool."""
-GATHERING = 0.25
+GATHERING = 0.5
 """Part of a commit's time for which the next one waits for those who were in the last one, when there were several."""
 
 
@@ -55,8 +57,6 @@ class Waiting:
     operation: str
     alone: Callable[[Tx], object]
     """The command, for when nobody else wants anything: one operation is quicker without a batch around it."""
-    made: Callable[[Outcome], object]
-    """What the command would have returned, from an outcome in a batch."""
     woken: threading.Lock = field(default_factory=threading.Lock)
     """Locked until there is an answer, or the caller is to write."""
     writes: bool = False
@@ -154,9 +154,9 @@ class LedgerWriter:
             self._changed.wait_for(lambda: not self._busy and not self._queue)
 
     def _done(self, operation: str, alone: Callable[[Tx], T], made: Callable[[Outcome], T]) -> T:
-        """What an operation made. Raises its refusal."""
+        """What an operation made: what its command `alone` returns, or `made` of its outcome. Raises its refusal."""
         assert not in_event_loop(), "a movement would block the event loop: hand over with to_thread"
-        caller = Waiting(operation, alone, made)
+        caller = Waiting(operation, alone)
         caller.woken.acquire()
         if not self._queued(caller):
             self._wait(caller)
@@ -164,22 +164,32 @@ class LedgerWriter:
             self._write_next()
         if isinstance(caller.answer, Exception):
             raise caller.answer
-        return cast("T", caller.answer)  # `alone` and `made` give nothing else
+        if not isinstance(caller.answer, Outcome):
+            return cast("T", caller.answer)  # what `alone` returned
+        refusal = batches.refusal_of(caller.answer)
+        if refusal is not None:
+            raise refusal
+        return made(caller.answer)
 
     def _queued(self, caller: Waiting) -> bool:
         """Join the queue; True when nobody writes, so that the caller does."""
         with self._changed:
-            room = self._changed.wait_for(lambda: self._closed or len(self._queue) < self.waiting_max, PATIENCE_S)
-            if self._closed:
-                raise WriterClosed
-            if not room:
-                raise DatabaseUnavailable("too many movements are waiting to be written")
+            if self._closed or len(self._queue) >= self.waiting_max:
+                self._wait_for_room()
             self._queue.append(caller)
             if len(self._queue) >= self._expected:
                 self._gathered.set()
             caller.writes = not self._busy
             self._busy = True
             return caller.writes
+
+    def _wait_for_room(self) -> None:
+        """Raises WriterClosed, and DatabaseUnavailable when the queue stays full."""
+        room = self._changed.wait_for(lambda: self._closed or len(self._queue) < self.waiting_max, PATIENCE_S)
+        if self._closed:
+            raise WriterClosed
+        if not room:
+            raise DatabaseUnavailable("too many movements are waiting to be written")
 
     def _wait(self, caller: Waiting) -> None:
         try:
@@ -234,29 +244,33 @@ class LedgerWriter:
             self._changed.notify_all()
 
     def _write(self, batch: Sequence[Waiting]) -> None:
-        """One transaction for all. A fault that names nobody is found by giving each a transaction of his own."""
+        """One transaction for all. A fault that the server found in one of them is his: each gets a transaction of his own."""
         try:
-            with self.db.transaction(WRITER) as tx:
-                answers = [batch[0].alone(tx)] if len(batch) == 1 else answers_of(tx, batch)
+            answers = [self._alone(batch[0])] if len(batch) == 1 else self._together(batch)
             for caller, answer in zip(batch, answers, strict=True):
                 caller.answer = answer
         except (DatabaseUnavailable, TransactionRetry) as error:
             for caller in batch:
                 caller.answer = again(error)
-        except Exception as error:  # noqa: BLE001 - it belongs to one of the callers, who raises it in his thread
-            if len(batch) == 1:
-                batch[0].answer = error
-                return
+        except Exception as error:  # noqa: BLE001 - the callers raise it, each in his thread
+            apart = len(batch) > 1 and was_rolled_back(error)
             for caller in batch:
-                self._write([caller])
+                caller.answer = error
+                if apart:
+                    self._write([caller])
+
+    def _alone(self, caller: Waiting) -> object:
+        with self.db.transaction(WRITER) as tx:
+            return caller.alone(tx)
+
+    def _together(self, batch: Sequence[Waiting]) -> list[Outcome]:
+        return batches.commit(self.db, WRITER, [caller.operation for caller in batch])
 
 
-def answers_of(tx: Tx, batch: Sequence[Waiting]) -> list[object]:
-    """What each operation of a batch made, or its refusal."""
-    outcomes = batches.apply(tx, [caller.operation for caller in batch])
-    return [
-        batches.refusal_of(outcome) or caller.made(outcome) for caller, outcome in zip(batch, outcomes, strict=True)
-    ]
+def was_rolled_back(error: Exception) -> bool:
+    """Whether the server refused: then nothing was done. After any other fault nobody can tell, so nothing is repeated."""
+    fault = error.__cause__ if isinstance(error, Refusal) else error
+    return isinstance(fault, psycopg.Error) and fault.sqlstate is not None
 
 
 def again(error: Refusal) -> Refusal:

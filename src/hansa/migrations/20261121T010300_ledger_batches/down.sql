@@ -44,7 +44,6 @@ DROP FUNCTION credits.apply_batch(credits.operation[]);
 DROP FUNCTION credits.write_batch(credits.entry[]);
 DROP FUNCTION credits.decide_batch(credits.operation[]);
 DROP FUNCTION credits.lock_batch(credits.operation[]);
-DROP FUNCTION credits.postings_of(credits.operation);
 DROP FUNCTION credits.are_the_whole(bigint[], bigint);
 DROP TYPE credits.entry;
 DROP TYPE credits.operation;

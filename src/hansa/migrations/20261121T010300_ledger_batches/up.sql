@@ -241,7 +241,23 @@ BEGIN
         INSERT INTO credits.postings (transaction_id, line, account, bucket, tx_type, amount, created_at)
         SELECT made.movement, posting.line, posting.account, posting.bucket, posting.tx_type, posting.amount, made.at
           FROM unnest(p_entries) AS made
-         CROSS JOIN LATERAL credits.postings_of(made.operation) AS posting
+         CROSS JOIN LATERAL (
+               SELECT line::smallint, account, bucket::credits.bucket, tx_type::credits.tx_type, amount
+                 FROM (VALUES
+                       ('reserve', 1, (made.operation).account, 'available', 'reserve', -(made.operation).amount),
+                       ('reserve', 2, (made.operation).account, 'reserved', 'reserve', (made.operation).amount),
+                       ('release', 1, (made.operation).account, 'reserved', 'release', -(made.operation).amount),
+                       ('release', 2, (made.operation).account, 'available', 'release', (made.operation).amount),
+                       ('deposit', 1, (made.operation).source, 'available', 'deposit', -(made.operation).amount),
+                       ('deposit', 2, (made.operation).account, 'available', 'deposit', (made.operation).amount),
+                       ('capture', 1, (made.operation).account, 'reserved', 'spend', -(made.operation).amount)
+                      ) AS line (kind, line, account, bucket, tx_type, amount)
+                WHERE kind::credits.operation_kind = (made.operation).kind
+                UNION ALL
+               SELECT share.place + 1, share.account, 'available', 'earn', share.amount
+                 FROM unnest((made.operation).accounts, (made.operation).amounts) WITH ORDINALITY
+                      AS share (account, amount, place)
+                WHERE (made.operation).kind = 'capture') AS posting
          WHERE made.movement IS NOT NULL
          ORDER BY made.n, posting.line
         RETURNING account, bucket, tx_type, amount
@@ -264,27 +280,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION credits.write_batch IS 'Write what was decided: holds, movements, postings, and each account once.';
-
-CREATE FUNCTION credits.postings_of(p_operation credits.operation)
-RETURNS TABLE (line smallint, account text, bucket credits.bucket, tx_type credits.tx_type, amount bigint)
-LANGUAGE sql IMMUTABLE
-AS $$
-    SELECT posting.line::smallint, posting.account, posting.bucket::credits.bucket, posting.tx_type::credits.tx_type, posting.amount
-      FROM (VALUES ('reserve'::credits.operation_kind, 1, p_operation.account, 'available', 'reserve', -p_operation.amount),
-                   ('reserve', 2, p_operation.account, 'reserved', 'reserve', p_operation.amount),
-                   ('release', 1, p_operation.account, 'reserved', 'release', -p_operation.amount),
-                   ('release', 2, p_operation.account, 'available', 'release', p_operation.amount),
-                   ('deposit', 1, p_operation.source, 'available', 'deposit', -p_operation.amount),
-                   ('deposit', 2, p_operation.account, 'available', 'deposit', p_operation.amount),
-                   ('capture', 1, p_operation.account, 'reserved', 'spend', -p_operation.amount)
-           ) AS posting (kind, line, account, bucket, tx_type, amount)
-     WHERE posting.kind = p_operation.kind
-     UNION ALL
-    SELECT (share.place + 1)::smallint, share.account, 'available', 'earn', share.amount
-      FROM unnest(p_operation.accounts, p_operation.amounts) WITH ORDINALITY AS share (account, amount, place)
-     WHERE p_operation.kind = 'capture'
-$$;
-COMMENT ON FUNCTION credits.postings_of IS 'The postings of one operation; they sum to zero.';
 
 -- Somebody else may make the same hold or movement between the decision and the writing. Then the batch is decided
 -- again: by now the other one has committed and is seen.
