@@ -34,7 +34,7 @@ def test_a_door_leads_to_the_statements_behind_it_and_to_no_others():
     behind = reached_from(doors()["POST /api/credits/faucet"])
 
     assert ("hansa.credits.commands", "DEPOSIT") in behind
-    assert ("hansa.credits.commands", "CAPTURE") not in behind
+    assert ("hansa.credits.commands", "LAPSED") not in behind
 
 
 def test_a_change_counts_for_the_tables_behind_routines_views_and_triggers(found: dict[str, Life]):

@@ -1,6 +1,7 @@
 """Transactions with an actor, typed statements, refusals with names."""
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC
 from enum import StrEnum
@@ -9,6 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from hansa.credits.errors import MovementAlreadyMade
 from hansa.infra.db import (
     Actor,
     ConstraintUnnamed,
@@ -181,6 +183,79 @@ def test_a_connection_forgets_a_plan_that_no_longer_fits(db, owner, statements):
         with small.transaction() as tx:
             assert tx.one(read) == "1"
             assert tx.connection.info.backend_pid not in pids
+
+
+def hang_up(owner):
+    """Let the server close every connection of the pool, as a restart does."""
+    owner.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+def used_at_once(db, count):
+    """Bring so many connections into the pool."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(db.transaction())
+
+
+def test_connections_that_died_in_the_pool_are_noticed_and_nobody_hears_of_it(db, owner, statements):
+    one = statements(int, "SELECT 1")
+    with Db(db.dsn, size=4) as small:
+        used_at_once(small, 4)
+        hang_up(owner)
+        with small.transaction() as tx:
+            assert tx.one(one) == 1
+
+        used_at_once(small, 4)
+        hang_up(owner)
+        assert small.at_once(one) == [1]
+
+
+def test_a_statement_at_once_is_committed_for_an_actor_when_it_returns(db, owner, statements):
+    owner.execute("CREATE TABLE public.said (who text, what text)")
+    owner.execute("GRANT INSERT, SELECT ON public.said TO hansa_app")
+    say = statements(str, "INSERT INTO public.said VALUES (current_setting('hansa.actor'), %(what)s) RETURNING what")
+
+    said = db.at_once(say, Actor(kind="agent", did="did:key:o'neil"), what="it's; COMMIT; 100%")
+
+    assert said == ["it's; COMMIT; 100%"]
+    assert owner.execute("SELECT * FROM public.said").fetchall() == [("did:key:o'neil", "it's; COMMIT; 100%")]
+
+
+def test_a_statement_at_once_that_is_refused_leaves_nothing_and_a_usable_connection(db, owner, statements):
+    owner.execute(
+        "CREATE TABLE public.paired (n int, CONSTRAINT one_movement_per_key UNIQUE (n) DEFERRABLE INITIALLY DEFERRED)"
+    )
+    owner.execute("GRANT INSERT, SELECT ON public.paired TO hansa_app")
+    add = statements(int, "INSERT INTO public.paired VALUES (%(n)s) RETURNING n")
+    divide = statements(int, "SELECT 1 / %(n)s")
+    with Db(db.dsn, size=1) as small:
+        small.at_once(add, n=1)
+
+        with pytest.raises(MovementAlreadyMade):
+            small.at_once(add, n=1)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            small.at_once(divide, n=0)
+
+        assert small.at_once(add, n=2) == [2]
+    assert owner.execute("SELECT n FROM public.paired ORDER BY n").fetchall() == [(1,), (2,)]
+
+
+def test_what_belongs_to_a_pool_is_made_once_and_closed_before_it(db):
+    class Belonging:
+        def __init__(self, pool):
+            self.pool, self.closed = pool, []
+
+        def close(self):
+            self.closed.append(self.pool.pool.closed)
+
+    with Db(db.dsn, size=1) as small:
+        first, second = small.own(Belonging), small.own(Belonging)
+
+    assert first is second
+    assert first.closed == [False]
 
 
 def test_an_absent_database_is_a_refusal_that_may_be_retried(tmp_path):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+from hansa.credits import batches
 from hansa.credits.errors import (
     AmountNotPositive,
     FaucetClosed,
@@ -30,7 +31,7 @@ from hansa.credits.models import (
 )
 from hansa.credits.queries import account_of, hold_of
 from hansa.infra.db import Query, Tx
-from hansa.infra.outbox import publish
+from hansa.infra.outbox import publish_all
 from hansa.kernel.dids import InvalidDid, did_public_key, parse_did, wallet_address
 from hansa.kernel.ids import HoldId, MovementId
 from hansa.kernel.money import Credits
@@ -332,20 +333,26 @@ def release_own(tx: Tx, hold: HoldId, *, by: str) -> Hold:
 
 
 def expire_holds(tx: Tx, *, limit: int = 100) -> int:
-    """Give back the money of holds whose time is over, and tell the owners of their purposes; returns how many."""
+    """Give back the money of holds whose time is over, and tell the owners of their purposes; returns how many.
+
+    All of them in one batch: their accounts are locked in one order and written once each.
+    """
     lapsed = tx.all(LAPSED, limit=limit)
-    for hold in sorted(lapsed, key=lambda hold: hold.account):  # as movements lock accounts: nobody waits in a circle
-        tx.one(RELEASE, hold=hold.id, state=HoldState.EXPIRED)
-        publish(
-            tx,
+    outcomes = batches.apply(tx, [batches.releasing(hold.id, HoldState.EXPIRED) for hold in lapsed])
+    assert all(outcome.movement for outcome in outcomes), "a hold that is held and locked can be released"
+    publish_all(
+        tx,
+        [
             HoldLapsed(
                 hold=hold.id,
                 account=hold.account,
                 amount=hold.amount,
                 purpose_kind=hold.purpose_kind,
                 purpose_id=hold.purpose_id,
-            ),
-        )
+            )
+            for hold in lapsed
+        ],
+    )
     return len(lapsed)
 
 

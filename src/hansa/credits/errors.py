@@ -128,6 +128,7 @@ class LedgerBroken(Defect):
 
     constraint = (
         "postings_sum_to_zero",
+        "movement_written_whole",
         "shares_are_the_whole_hold",
         "books_are_append_only",
         "system_accounts_are_known",

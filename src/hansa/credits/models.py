@@ -52,6 +52,15 @@ class HoldState(StrEnum):
     EXPIRED = "expired"
 
 
+class OperationKind(StrEnum):
+    """What a batch can do to the books."""
+
+    DEPOSIT = "deposit"
+    RESERVE = "reserve"
+    RELEASE = "release"
+    CAPTURE = "capture"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """What a holder of credits has. An agent that never held any has zeros."""
@@ -100,6 +109,26 @@ class Share:
     """DID, or the name of a system account."""
     amount: Credits
     """Units of 1/1000 credit, greater than zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one operation of a batch."""
+
+    n: int
+    """Its place in the batch, from 1."""
+    hold: HoldId | None
+    """The hold that it made or ended; None: it was refused, or is a deposit."""
+    movement: MovementId | None
+    """The movement that it made; None: it was refused."""
+    at: datetime
+    """When it was decided."""
+    refusal: str | None
+    """Name of the constraint that refused it; None: it was done."""
+    message: str | None
+    """The refusal in words; None: the words of its class."""
+    facts: dict[str, object] | None
+    """What the refusal tells a program; None: nothing more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,8 +93,17 @@ PUBLISH = Query(
 
 def publish(tx: Tx, event: Event) -> EventId:
     """Publish a fact in the transaction that makes it true; returns the id that `?after=` waits for."""
-    payload: JsonObject = to_jsonable_python(dataclasses.asdict(event))
-    return tx.one(PUBLISH, name=event.name, version=event.version, ordering_key=event.ordering_key(), payload=payload)
+    return tx.one(PUBLISH, **row_of(event))
+
+
+def row_of(event: Event) -> JsonObject:
+    """An event as the columns of the outbox."""
+    return {
+        "name": event.name,
+        "version": event.version,
+        "ordering_key": event.ordering_key(),
+        "payload": to_jsonable_python(dataclasses.asdict(event)),
+    }
 
 
 PUBLISH_ALL = Query(

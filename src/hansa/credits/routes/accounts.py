@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from hansa.credits import commands, queries
+from hansa.credits import commands, queries, writer
 from hansa.credits.models import Account, Allowance, Transfer
 from hansa.infra.web import SignedCall
 from hansa.kernel.dids import parse_did
@@ -59,4 +59,6 @@ def faucet(call: SignedCall) -> Response:
     """Opening credits for the signing agent, once; only in development."""
     settings = call.services.settings
     amount = Credits(0 if settings.production else settings.faucet_credits)
-    return call.command(lambda tx: commands.open_with_faucet(tx, call.did, amount))
+    # The key of the movement is the agent's, so that an answer kept under an Idempotency-Key may follow it.
+    writer.open_with_faucet(writer.writer_of(call.services.db), call.did, amount)
+    return call.command(lambda tx: queries.account_of(tx, call.did))

@@ -9,6 +9,38 @@ CREATE TYPE credits.tx_type AS ENUM (
 );
 CREATE TYPE credits.hold_state AS ENUM ('held', 'captured', 'released', 'expired');
 
+CREATE TYPE credits.operation_kind AS ENUM ('deposit', 'reserve', 'release', 'capture');
+COMMENT ON TYPE credits.operation_kind IS 'What a batch can do to the books: each is one movement.';
+
+CREATE TYPE credits.operation AS (
+    kind credits.operation_kind,
+    account text,
+    amount bigint,
+    purpose_kind text,
+    purpose_id text,
+    expires_at timestamptz,
+    hold uuid,
+    state credits.hold_state,
+    accounts text[],
+    amounts bigint[],
+    source text,
+    key text,
+    reason text,
+    intent uuid
+);
+COMMENT ON TYPE credits.operation IS 'One operation of a batch. deposit: source, account, amount (units), key, reason. reserve: account, amount, purpose, expires_at. release: hold, state. capture: hold, accounts and amounts of the shares. intent where there is one.';
+
+CREATE TYPE credits.entry AS (
+    n integer,
+    operation credits.operation,
+    movement uuid,
+    at timestamptz,
+    refusal text,
+    message text,
+    facts jsonb
+);
+COMMENT ON TYPE credits.entry IS 'One operation of a batch as it was decided: completed from its hold, with its movement, or with the name of the constraint that refused it, the words and the facts.';
+
 CREATE TABLE credits.credit_accounts (
     account text NOT NULL,
     kind credits.account_kind NOT NULL DEFAULT 'agent',

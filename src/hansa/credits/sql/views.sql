@@ -31,15 +31,15 @@ SELECT 'account', account.account,
        IS DISTINCT FROM (summed.balance, summed.reserved, summed.earned, summed.spent)
 UNION ALL
 SELECT 'hold', hold.id::text,
-       format('hold is %s with %s, its postings keep %s reserved', hold.state, hold.amount, kept.reserved)
+       format('hold is %s with %s, its postings keep %s reserved', hold.state, hold.amount, coalesce(kept.reserved, 0))
   FROM credits.holds AS hold
- CROSS JOIN LATERAL (
-       SELECT coalesce(sum(posting.amount), 0) AS reserved
-         FROM credits.credit_transactions AS movement
-         JOIN credits.postings AS posting ON posting.transaction_id = movement.id
-        WHERE movement.hold_id = hold.id
-          AND posting.bucket = 'reserved') AS kept
- WHERE kept.reserved <> CASE WHEN hold.state = 'held' THEN hold.amount ELSE 0 END
+  LEFT JOIN (SELECT movement.hold_id, sum(posting.amount) AS reserved
+               FROM credits.credit_transactions AS movement
+               JOIN credits.postings AS posting ON posting.transaction_id = movement.id
+              WHERE movement.hold_id IS NOT NULL
+                AND posting.bucket = 'reserved'
+              GROUP BY movement.hold_id) AS kept ON kept.hold_id = hold.id
+ WHERE coalesce(kept.reserved, 0) <> CASE WHEN hold.state = 'held' THEN hold.amount ELSE 0 END
 UNION ALL
 SELECT 'system', account.account,
        format('at least %s is said to be there, its postings say %s', account.balance, summed.balance)

@@ -1,0 +1,57 @@
+CREATE OR REPLACE VIEW credits.discrepancies WITH (security_invoker) AS
+SELECT 'movement' AS kind, posting.transaction_id::text AS subject,
+       'postings sum to ' || sum(posting.amount) AS finding
+  FROM credits.postings AS posting
+ GROUP BY posting.transaction_id
+HAVING sum(posting.amount) <> 0
+UNION ALL
+SELECT 'account', account.account,
+       format('row says balance %s reserved %s earned %s spent %s, postings say %s %s %s %s',
+              account.balance, account.reserved, account.earned, account.spent,
+              summed.balance, summed.reserved, summed.earned, summed.spent)
+  FROM credits.credit_accounts AS account
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(posting.amount), 0) AS balance,
+              coalesce(sum(posting.amount) FILTER (WHERE posting.bucket = 'reserved'), 0) AS reserved,
+              coalesce(sum(posting.amount) FILTER (WHERE posting.tx_type = 'earn'
+                                                      OR posting.tx_type >= 'pou_compute'), 0) AS earned,
+              coalesce(-sum(posting.amount) FILTER (WHERE posting.tx_type = 'spend'), 0) AS spent
+         FROM credits.postings AS posting
+        WHERE posting.account = account.account) AS summed
+ WHERE account.kind = 'agent'
+   AND (account.balance, account.reserved, account.earned, account.spent)
+       IS DISTINCT FROM (summed.balance, summed.reserved, summed.earned, summed.spent)
+UNION ALL
+SELECT 'hold', hold.id::text,
+       format('hold is %s with %s, its postings keep %s reserved', hold.state, hold.amount, kept.reserved)
+  FROM credits.holds AS hold
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(posting.amount), 0) AS reserved
+         FROM credits.credit_transactions AS movement
+         JOIN credits.postings AS posting ON posting.transaction_id = movement.id
+        WHERE movement.hold_id = hold.id
+          AND posting.bucket = 'reserved') AS kept
+ WHERE kept.reserved <> CASE WHEN hold.state = 'held' THEN hold.amount ELSE 0 END
+UNION ALL
+SELECT 'system', account.account,
+       format('at least %s is said to be there, its postings say %s', account.balance, summed.balance)
+  FROM credits.credit_accounts AS account
+  JOIN credits.system_balances AS summed ON summed.account = account.account
+ WHERE account.balance > summed.balance
+    OR (summed.balance < 0 AND account.account <> 'system:mint');
+
+DROP TRIGGER movement_written_whole ON credits.postings;
+DROP FUNCTION credits.refuse_part();
+DROP TRIGGER postings_sum_to_zero ON credits.postings;
+CREATE CONSTRAINT TRIGGER postings_sum_to_zero AFTER INSERT ON credits.postings
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION credits.check_balanced();
+
+DROP FUNCTION credits.apply_batch(credits.operation[]);
+DROP FUNCTION credits.write_batch(credits.entry[]);
+DROP FUNCTION credits.decide_batch(credits.operation[]);
+DROP FUNCTION credits.lock_batch(credits.operation[]);
+DROP FUNCTION credits.are_the_whole(bigint[], bigint);
+DROP TYPE credits.entry;
+DROP TYPE credits.operation;
+DROP TYPE credits.operation_kind;
