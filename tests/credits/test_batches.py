@@ -93,8 +93,8 @@ def test_an_operation_finds_what_the_ones_before_it_left(tx):
             batches.releasing(held.id),
             reserving("late"),
             batches.releasing(held.id),
-            batches.depositing(BOB, 5, key="twice", reason="r"),
-            batches.depositing(BOB, 5, key="twice", reason="r"),
+            batches.depositing(BOB, 5, key="faucet:twice", reason="r"),
+            batches.depositing(BOB, 5, key="faucet:twice", reason="r"),
             reserving("his", 5, BOB),
         ],
     )
@@ -248,7 +248,7 @@ def carried_out(tx, way, steps):
             hold, held = holds[which % len(holds)]
             match what:
                 case "deposit":
-                    operations.add("deposit", who, abs(amount) + 1, key=f"key{which % 3}", reason=f"{amount}")
+                    operations.add("deposit", who, abs(amount) + 1, key=f"faucet:key{which % 3}", reason=f"{amount}")
                 case "reserve":
                     operations.add(
                         "reserve", who, amount, purpose_kind="test", purpose_id=f"{which}", expires_at=FAR, intent=None

@@ -2,10 +2,10 @@
 
 import pytest
 
-from entry.conftest import agent, api, written
+from entry.conftest import agent, api, server, written
 from given.payments import running_chain, services_on
 
-__all__ = ["agent", "api", "written"]
+__all__ = ["agent", "api", "server", "written"]
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+-- down: loses nothing
 -- The older shape knows settled work of full weight alone. Evidence that says more is not thrown away.
 DO $$
 DECLARE
