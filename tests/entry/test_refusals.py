@@ -129,6 +129,27 @@ def test_prices_that_are_no_amount_are_refused(agent, written, price):
     assert written() == before
 
 
+@pytest.mark.parametrize(
+    "misspelt",
+    [
+        {"delivery": 5},
+        {"split": {"agent": 7000, "brokers": 1000}},
+        {"split": {"agent": "7000"}},
+        {"split": {"pool": True}},
+    ],
+)
+def test_a_misspelt_term_is_refused_and_not_left_out_in_silence(agent, written, misspelt):
+    buyer, seller = agent("Buyer"), agent("Seller")
+    intent = buyer.intend("x", budget=5)["id"]
+    before = written()
+
+    terms = {"price": 5, **misspelt}
+    answer = refused(lambda: buyer.negotiate(seller.key.did, intent=intent, terms=terms))
+
+    assert answer == (422, "request_malformed")
+    assert written() == before
+
+
 def test_text_that_cannot_be_stored_is_refused(agent):
     assert refused(lambda: agent().intend("nul \0 byte", budget=5)) == (422, "text_unstorable")
 

@@ -33,6 +33,8 @@ POLL_S = 0.05
 BEAT_S = 3.0
 STALLED_S = 30.0
 """A worker that is silent for so long has lost its jobs."""
+SPARE = 4
+"""Connections that ticks leave to events and the heartbeat."""
 KEEPER = Actor(kind="system", did="entry.worker")
 
 BEAT = Query(
@@ -58,6 +60,11 @@ class Worker:
     services: Services
     stopping: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list[threading.Thread])
+    turns: threading.Semaphore = field(init=False)
+    """A tick holds one connection for its lock and needs another one for its work: as many at once as there is room for."""
+
+    def __post_init__(self) -> None:
+        self.turns = threading.Semaphore(max(1, (self.services.settings.database_pool - SPARE) // 2))
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; what is being done is finished."""
@@ -108,7 +115,7 @@ class Worker:
 
     def tick(self, tick: queue.Tick) -> None:
         """Housekeeping by one worker at a time: the lock is held in a transaction of its own."""
-        with self.services.db.transaction(KEEPER) as tx:
+        with self.turns, self.services.db.transaction(KEEPER) as tx:
             if tx.one(TRY_TICK, tick=tick.name):
                 tick.work(self.services)
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from hansa.infra.db import JsonObject
 from hansa.kernel.dids import Did
@@ -28,6 +28,8 @@ class NegotiationState(StrEnum):
     EXPIRED = "expired"
 
 
+NOTHING_ELSE = {"extra": "forbid"}
+"""A misspelt term is refused: left out in silence, it would be agreed that nothing was promised."""
 OPEN_STATES = (NegotiationState.INITIATED, NegotiationState.PROPOSED, NegotiationState.COUNTER_PROPOSED)
 
 
@@ -35,17 +37,21 @@ OPEN_STATES = (NegotiationState.INITIATED, NegotiationState.PROPOSED, Negotiatio
 class Split:
     """Who gets which part of the price, in basis points that sum to 10 000."""
 
-    agent: int = 7000
+    __pydantic_config__: ClassVar = NOTHING_ELSE
+
+    agent: StrictInt = 7000
     """The agent that works."""
-    broker: int = 1000
-    validator: int = 1000
-    pool: int = 1000
+    broker: StrictInt = 1000
+    validator: StrictInt = 1000
+    pool: StrictInt = 1000
     """The pool also takes remainders and shares that nobody claims."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What one side proposes: a price, and whatever else it wants to state."""
+
+    __pydantic_config__: ClassVar = NOTHING_ELSE
 
     price: Annotated[Credits, Field(strict=True)]
     """Units of 1/1000 credit; a whole number from 1 to 10^15."""
@@ -206,6 +212,8 @@ class GroupState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupTerms:
     """What a member proposes to its group."""
+
+    __pydantic_config__: ClassVar = NOTHING_ELSE
 
     parts: dict[str, Annotated[Credits, Field(strict=True)]]
     """DID of each worker that is included -> its price, units of 1/1000 credit; the sum is at most 10^15."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -15,7 +15,16 @@ from hansa.infra.web import Limit, SignedCall
 from hansa.kernel.dids import Did, parse_did
 from hansa.kernel.ids import IntentId, NegotiationId
 from hansa.negotiation import commands, queries
-from hansa.negotiation.models import OPEN_STATES, Negotiation, NegotiationState, Paid, Round, Settlement, Terms
+from hansa.negotiation.models import (
+    NOTHING_ELSE,
+    OPEN_STATES,
+    Negotiation,
+    NegotiationState,
+    Paid,
+    Round,
+    Settlement,
+    Terms,
+)
 
 router = APIRouter()
 
@@ -23,6 +32,8 @@ router = APIRouter()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewNegotiation:
     """An opening offer."""
+
+    __pydantic_config__: ClassVar = NOTHING_ELSE
 
     intent: IntentId
     responder: Did
