@@ -326,8 +326,8 @@ def test_two_strategies_meet_between_their_limits(server, deal):
     async def haggle():
         async with AsyncHansa(server.url, seller.key) as selling:
             both = (
-                asyncio.to_thread(buyer.haggle, negotiation, Halfway(limit=80_000)),
-                selling.haggle(negotiation, Halfway(limit=50_000, opening=90_000)),
+                asyncio.to_thread(buyer.haggle, negotiation, Halfway(limit=80_000), timeout_s=60),
+                selling.haggle(negotiation, Halfway(limit=50_000, opening=90_000), timeout_s=60),
             )
             return await asyncio.gather(*both)
 
@@ -344,7 +344,10 @@ def test_two_strategies_without_a_common_price_part_without_a_deal(server, deal)
 
     async def haggle():
         async with AsyncHansa(server.url, seller.key) as selling, AsyncHansa(server.url, buyer.key) as buying:
-            both = selling.haggle(negotiation, hard), buying.haggle(negotiation, Halfway(limit=60_000))
+            both = (
+                selling.haggle(negotiation, hard, timeout_s=60),
+                buying.haggle(negotiation, Halfway(limit=60_000), timeout_s=60),
+            )
             return await asyncio.gather(*both, return_exceptions=True)
 
     ends = asyncio.run(haggle())

@@ -93,8 +93,8 @@ class AsyncHansa(Calls[Awaitable[Json], AsyncIterator[Json], AsyncGenerator[Live
                     break
         return agreed(await self.negotiation(negotiation))
 
-    async def haggle(self, negotiation: str, strategy: Strategy) -> Json:
-        async with aclosing(self.watch(negotiation)) as events:
+    async def haggle(self, negotiation: str, strategy: Strategy, *, timeout_s: float | None = None) -> Json:
+        async with aclosing(self.watch(negotiation, within_s=timeout_s)) as events:
             async for event in events:
                 if event.agrees:
                     break

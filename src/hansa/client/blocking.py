@@ -88,8 +88,8 @@ class Hansa(Calls[Json, Iterator[Json], Generator[LiveEvent]]):
                 break
         return agreed(self.negotiation(negotiation))
 
-    def haggle(self, negotiation: str, strategy: Strategy) -> Json:
-        for event in self.watch(negotiation):
+    def haggle(self, negotiation: str, strategy: Strategy, *, timeout_s: float | None = None) -> Json:
+        for event in self.watch(negotiation, within_s=timeout_s):
             if event.agrees:
                 break
             detail = self.negotiation(negotiation)

@@ -56,8 +56,11 @@ class Calls(ABC, Generic[Answer, Items, Events]):
         """The negotiation, as soon as somebody accepts. Raises NotAgreed when it ends otherwise or takes too long."""
 
     @abstractmethod
-    def haggle(self, negotiation: str, strategy: Strategy) -> Answer:
-        """Answer the other side by a strategy until there is a deal; the accepted negotiation. Raises NotAgreed."""
+    def haggle(self, negotiation: str, strategy: Strategy, *, timeout_s: float | None = None) -> Answer:
+        """Answer the other side by a strategy until there is a deal; the accepted negotiation.
+
+        Raises NotAgreed when it ends otherwise, or takes longer than `timeout_s`; None: until its time is over.
+        """
 
     # --- any route ---------------------------------------------------------------------------------------------------
 
