@@ -14,10 +14,12 @@ import statistics
 import tempfile
 import threading
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
 import uvicorn
+from pydantic_core import to_jsonable_python
 
 from hansa import migrate
 from hansa.chain.client import ChainRpc
@@ -34,11 +36,13 @@ from hansa.infra.services import Services
 from hansa.infra.settings import Settings
 from hansa.migrations import DIRECTORY
 from hansa.negotiation import commands
-from hansa.negotiation.models import Terms
+from hansa.negotiation.models import Split, Terms
 from hansa.registry import commands as registry
 from hansa.registry.cards import read_card, sign_card
 
 CLIENTS = (1, 8, 32)
+STATED = {"delivery_s": 3600, "quality": Decimal("0.90"), "split": Split()}
+"""What every proposal states beside its price, so that convergence has all four terms to compare."""
 CARD = {
     "description": "Works for the benchmark.",
     "version": "1.0.0",
@@ -69,10 +73,11 @@ class Pair:
         buyer, seller = self.dids
         payer, worker = (Actor(kind="agent", did=did) for did in self.dids)
         with self.db.transaction(payer) as tx:
-            intent = commands.intend(tx, buyer, description="bench", budget=1000).id
-            deal = commands.initiate(tx, by=buyer, responder=seller, intent=intent, terms=Terms(price=1000), at=tx.at)
+            intent = commands.intend(tx, buyer, description="bench", budget=1100).id
+            offer = Terms(price=1000, **STATED)
+            deal = commands.initiate(tx, by=buyer, responder=seller, intent=intent, terms=offer, at=tx.at)
         with self.db.transaction(worker) as tx:
-            commands.propose(tx, deal.id, by=seller, terms=Terms(price=1100))
+            commands.propose(tx, deal.id, by=seller, terms=Terms(price=1100, **STATED))
         with self.db.transaction(payer) as tx:
             commands.accept(tx, deal.id, by=buyer, at=tx.at)
         with self.db.transaction(payer) as tx:
@@ -80,9 +85,10 @@ class Pair:
 
     def over_http(self, _):
         buyer, seller = self.hansa
-        intent = buyer.intend("bench", budget=1000)["id"]
-        deal = buyer.negotiate(self.dids[1], intent=intent, terms={"price": 1000})["id"]
-        seller.propose(deal, {"price": 1100})
+        intent = buyer.intend("bench", budget=1100)["id"]
+        stated = to_jsonable_python(STATED)
+        deal = buyer.negotiate(self.dids[1], intent=intent, terms={"price": 1000, **stated})["id"]
+        seller.propose(deal, {"price": 1100, **stated})
         buyer.accept(deal)
         buyer.settle(deal)
 

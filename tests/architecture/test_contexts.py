@@ -22,7 +22,13 @@ from hansa.migrations import DIRECTORY
 
 OPS = ("20261120T000000_ops", "20261121T010700_rate_limits", "20261121T010800_live_events")
 """What the outbox, the queue and their neighbours come from: they belong to no context."""
-REVISED = {"governance": "20261121T005000_governance_types", "proof": "20261121T004000_usefulness"}
+REVISED = {
+    "credits": "20261121T010200_credit_movements",
+    "governance": "20261121T005000_governance_types",
+    "negotiation": "20261121T010000_negotiation_terms",
+    "proof": "20261121T004000_usefulness",
+    "registry": "20261121T010400_usefulness_rewards",
+}
 """Contexts that later migrations changed -> the first of them. For these the catalog alone compares."""
 
 

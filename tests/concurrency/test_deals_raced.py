@@ -1,41 +1,13 @@
 """Real sessions that want the same thing at once: one gets it, the others get a named conflict, the books balance."""
 
-import threading
-from collections import Counter
-
 import pytest
 
 from given import deals
+from given.racing import names, race
 from hansa.credits import queries as books
-from hansa.kernel.errors import Refusal
 from hansa.market import commands as market
 from hansa.negotiation import commands, queries
 from hansa.negotiation.models import NegotiationState, Terms
-
-
-def race(db, *attempts):
-    """Run all attempts at once, each in its own transaction; what each gave or was refused with."""
-    barrier, results = threading.Barrier(len(attempts)), [None] * len(attempts)
-
-    def run(number, attempt):
-        try:
-            with db.transaction() as tx:
-                barrier.wait()
-                results[number] = attempt(tx)
-        except Refusal as refusal:
-            results[number] = refusal
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(attempts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
-def names(results):
-    """How often each refusal was given; successes count as `done`."""
-    return Counter(type(one).__name__ if isinstance(one, Refusal) else "done" for one in results)
 
 
 @pytest.fixture

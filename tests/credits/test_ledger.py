@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from given.credits import as_operator
 from hansa.credits import commands, queries
 from hansa.credits.errors import (
     AmountNotPositive,
@@ -109,10 +110,13 @@ def test_a_deposit_of_nothing_is_refused(tx, amount):
 
 
 def test_a_deposit_happens_once_per_key(tx):
-    commands.deposit(tx, ALICE, 10, key="invoice:1", reason="top-up")
+    with as_operator(tx) as operator:
+        commands.deposit(operator, ALICE, 10, key="invoice:1", reason="top-up")
 
-    with pytest.raises(MovementAlreadyMade):
-        commands.deposit(tx, ALICE, 10, key="invoice:1", reason="top-up")
+        with pytest.raises(MovementAlreadyMade), operator.savepoint():
+            commands.deposit(operator, ALICE, 10, key="invoice:1", reason="top-up")
+
+    assert numbers(tx, ALICE)[0] == 10
 
 
 def test_a_captured_hold_pays_its_shares_and_nothing_else(tx):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from given import deals, market, proof
+from given import deals, market, proof, registry
 from given.discovery import deliver, described, event_of, found, indexed, names, skill
 from hansa.discovery import commands, jobs, queries
 from hansa.discovery.cli import app
@@ -220,7 +220,7 @@ def deliver_all(tx, rows):
 
 def test_usefulness_that_was_computed_anew_reaches_the_index_with_the_next_news_of_the_agent(tx, keys):
     did = indexed(tx, "Ada")
-    registrations.cache_usefulness(tx, {did: Decimal("62.50")}, at=tx.at)
+    registry.usefulness_cached(tx, {did: Decimal("62.50")})
 
     commands.refresh_standing(tx, did)
 

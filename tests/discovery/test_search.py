@@ -21,7 +21,6 @@ from hansa.infra.db import Actor, Query, TextUnstorable
 from hansa.infra.keys import AgentKey
 from hansa.kernel.money import Asset
 from hansa.proof.queries import trust_of
-from hansa.registry import commands as registrations
 from hansa.registry.cards import content_hash
 
 ROWS = Query(int, "SELECT count(*) FROM discovery.agent_queries")
@@ -138,7 +137,7 @@ def ranked_agents(tx, keys):
         did = indexed(tx, f"Agent {number}", skill("Forecast" if number % 2 else "Weather", "weather"))
         for _ in range(number % 3):
             proof.settled(tx, did, keys)
-        registrations.cache_usefulness(tx, {did: Decimal(17 * number % 100)}, at=tx.at)
+        registry.usefulness_cached(tx, {did: Decimal(17 * number % 100)})
         commands.refresh_standing(tx, did)
     deliver(tx)
 

@@ -120,6 +120,19 @@ def test_signing_in_does_not_make_a_payer_known(api, agent, owner):
     assert owner.execute("SELECT bool_or(is_verified) FROM identity.users").fetchone() == (False,)
 
 
+def test_a_rotated_agent_signs_its_next_card_with_the_new_key_and_no_more_with_the_old_one(agent):
+    first = agent("Before")
+    old, renewed = first.key, rotated(first)
+    with Hansa(first.url, renewed, patience_s=0) as after:
+        card = card_document(name="After", params={"did": old.did, "wallet": renewed.wallet})
+        changed = after.register(sign_card(card, renewed))["agent"]
+        stale = card_document(name="Stale", params={"did": old.did, "wallet": old.wallet})
+
+        assert (changed["did"], changed["name"], changed["version"]) == (old.did, "After", 2)
+        assert changed["wallet_address"] == renewed.wallet
+        assert refused(lambda: after.register(sign_card(stale, old))) == (403, "card_key_ended")
+
+
 def test_a_revoked_key_signs_under_none_of_its_names(api, agent):
     me = agent()
     me.post("/api/keys/revoke", {"key_id": me.key.key_id, "reason": "compromised"})
@@ -300,7 +313,7 @@ def test_a_deal_settled_while_a_task_is_made_of_it_ends_in_one_of_both(agent, ow
 
 def test_two_deals_for_money_that_pays_one_are_not_both_accepted(agent, owner):
     buyer, sellers = agent("Buyer"), [agent(f"Seller {n}") for n in range(4)]
-    intent = buyer.intend("x", budget=10**6)["id"]
+    intent = buyer.intend("x", budget=10**7)["id"]
     deals = [buyer.negotiate(seller.key.did, intent=intent, terms={"price": 600_000})["id"] for seller in sellers]
 
     answers = together(*[lambda s=s, d=d: s.accept(d) for s, d in zip(sellers, deals, strict=True)])
@@ -392,6 +405,22 @@ def test_an_impossible_number_of_rounds_is_refused(agent):
 
 def test_a_user_name_that_is_far_too_long_is_refused(agent):
     assert refused(lambda: agent().call("PATCH", "/api/me", body={"username": "x" * 20_000})) == (422, "text_too_long")
+
+
+def test_a_card_cannot_set_the_trust_in_its_agent(api, agent):
+    praise = {"trust_score": 1, "score": 1, "decay_rate": 1, "reliability": 1, "honesty": 1}
+    key = AgentKey.generate()
+    boaster = agent(registered=False, key=key)
+
+    for version in ("1.0.0", "1.0.1"):  # a registration and its update
+        card = card_document(name="Boaster", version=version, params={"trust": 1.0}, trust=praise, **praise)
+        boaster.post("/api/agents", sign_card(card, key))
+
+    answer = api.get(f"/api/agents/{key.did}/trust").json()
+    dimensions = ("score", "reliability", "honesty", "competence", "timeliness")
+    assert [answer["trust"][name] for name in dimensions] == [0.5] * 5
+    assert answer["trust"]["decay_rate"] == 0.977
+    assert answer["trust"]["evidence"] == {"work": 0, "attestations": 0, "disputes": 0}
 
 
 def test_an_agents_name_is_text_on_the_page_and_no_markup(api, agent, services):

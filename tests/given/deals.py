@@ -26,9 +26,10 @@ def intent(tx, by, *, budget=1_000_000):
 
 
 def opened(tx, buyer, seller, *, price=90_000, **options):
-    """A negotiation with the opening offer on the table."""
+    """A negotiation with the opening offer on the table, for an intent of its own unless one is given."""
     terms = options.pop("terms", None) or Terms(price=price)
-    return commands.initiate(tx, by=buyer, responder=seller, intent=intent(tx, buyer), terms=terms, at=tx.at, **options)
+    serves = options.pop("intent", None) or intent(tx, buyer, budget=options.pop("budget", 1_000_000))
+    return commands.initiate(tx, by=buyer, responder=seller, intent=serves, terms=terms, at=tx.at, **options)
 
 
 def accepted(tx, buyer, seller, *, price=90_000, **options):

@@ -1,18 +1,24 @@
 """Our own revisions, one by one: each can be taken back, and stands on nothing but what it says it requires."""
 
+from decimal import Decimal
+
 import psycopg
 import pytest
 
 from given import deals
 from hansa import migrate
 from hansa.credits import queries as books
+from hansa.kernel.money import Credits
 from hansa.migrate import Options, testing
 from hansa.migrate.catalog import differences, snapshot
 from hansa.migrate.graph import with_requirements
 from hansa.migrate.losses import DataWouldBeLost
 from hansa.migrate.revisions import load
 from hansa.migrations import DIRECTORY
+from hansa.negotiation.models import Split, Terms
 
+TERMS = Terms(price=Credits(90_000), delivery_s=60, quality=Decimal("0.90"), split=Split())
+"""All that a proposal could say before its parts became optional."""
 LOSING = Options(lose_data=True)
 """Some revisions bring rows of their own, such as the ten domains."""
 REVISIONS = load(DIRECTORY)
@@ -63,7 +69,7 @@ def test_every_revision_is_taken_back_without_a_trace_and_applied_again(server_d
 )
 def test_with_a_deal_in_place_no_way_back_loses_it(db, database, postgres, revision, lost):
     with db.transaction() as tx:
-        deal = deals.accepted(tx, *deals.pair(tx))
+        deal = deals.accepted(tx, *deals.pair(tx), terms=TERMS)
     dsn = postgres.dsn(role="postgres", database=database)
     migrate.down(dsn, DIRECTORY, to="20261120T010000_discovery")
     before = migrate.status(dsn, DIRECTORY)

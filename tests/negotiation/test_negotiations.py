@@ -66,9 +66,11 @@ def test_proposals_alternate_and_every_round_is_kept(tx, buyer_and_seller):
 
 def test_convergence_is_the_mean_similarity_of_the_terms(tx, buyer_and_seller):
     buyer, seller = buyer_and_seller
-    opened = deals.opened(tx, buyer, seller, terms=Terms(price=80, delivery_s=100, quality=Decimal("0.50")))
+    offer = Terms(price=80, delivery_s=100, quality=Decimal("0.50"), split=Split())
+    counter = Terms(price=100, delivery_s=200, quality=Decimal("0.60"), split=Split())
+    opened = deals.opened(tx, buyer, seller, terms=offer)
 
-    answer = commands.propose(tx, opened.id, by=seller, terms=Terms(price=100, delivery_s=200, quality=Decimal("0.60")))
+    answer = commands.propose(tx, opened.id, by=seller, terms=counter)
 
     assert answer.convergence_score == Decimal("0.80")  # (0.8 + 0.5 + 0.9 + 1) / 4
     assert queries.rounds_of(tx, opened.id)[1].convergence_delta == Decimal("0.8")
@@ -113,7 +115,7 @@ def test_accepting_holds_exactly_the_accepted_price(tx, buyer_and_seller):
 
 def test_a_price_that_the_payer_cannot_pay_is_refused_and_the_negotiation_goes_on(tx, buyer_and_seller):
     buyer, seller = buyer_and_seller
-    opened = deals.opened(tx, buyer, seller, price=1_000_001)
+    opened = deals.opened(tx, buyer, seller, price=1_000_001, budget=2_000_000)
 
     with pytest.raises(InsufficientFunds) as refused, tx.savepoint():
         commands.accept(tx, opened.id, by=seller, at=tx.at)
@@ -363,7 +365,7 @@ def test_my_negotiations_are_mine_newest_first_and_paged(tx, buyer_and_seller):
     rest = queries.negotiations_of(tx, buyer_and_seller[1], before=first.after, limit=2)
 
     assert [one.id for one in first.items + rest.items] == made[::-1]
-    assert queries.negotiations_of(tx, buyer_and_seller[1], state=NegotiationState.ACCEPTED).items == []
+    assert queries.negotiations_of(tx, buyer_and_seller[1], states=[NegotiationState.ACCEPTED]).items == []
 
 
 def test_the_hold_outlives_the_promised_delivery(tx, buyer_and_seller):

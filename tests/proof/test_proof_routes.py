@@ -8,7 +8,8 @@ from given import proof, registry
 from given.identity import account, as_agent, as_user, client_as
 from hansa.infra.db import Actor
 from hansa.infra.keys import AgentKey
-from hansa.proof import sd_jwt
+from hansa.proof import commands, sd_jwt
+from hansa.proof.models import Evidence
 from hansa.proof.routes import router
 
 NOBODY = Actor(kind="anonymous")
@@ -62,7 +63,7 @@ def test_dids_are_written_in_paths_as_they_are(services, worked, spelling):
     assert answer.status_code == (404 if spelling == "did:solana" else 200)
 
 
-@pytest.mark.parametrize("page", ["reputation", "trust", "work"])
+@pytest.mark.parametrize("page", ["reputation", "trust", "trust/events", "work"])
 def test_unknown_agents_and_texts_that_are_no_dids_are_refused(services, page):
     unknown = client(services).get(f"/api/agents/{AgentKey.generate().did}/{page}")
     nonsense = client(services).get(f"/api/agents/did:nonsense:1/{page}")
@@ -81,8 +82,53 @@ def test_trust_is_asked_with_one_call_and_answered_with_a_reason(services, worke
     assert (no["trusted"], yes["trusted"]) == (False, True)
     assert "is below 0.700" in no["reason"]
     assert "reaches 0.500" in yes["reason"]
-    assert no["trust"]["score"] == pytest.approx(0.5415, abs=1e-3)
+    assert no["trust"]["score"] == pytest.approx(0.5595, abs=1e-3)
+    assert "weakest is honesty with 0.500" in no["reason"]
+    assert "1 settled work, 0 attested, 0 disputed, the newest of 20" in no["reason"]
+    assert no["trust"]["evidence"] == {"work": 1, "attestations": 0, "disputes": 0}
+    assert no["trust"]["as_of"] >= no["trust"]["last_updated"]
     assert "literal_score" in no["trust"]
+
+
+def test_whoever_asks_for_the_neutral_trust_gets_it_also_when_evidence_weighed_nothing(services):
+    with services.db.transaction() as tx:
+        agent = registry.agent(tx).did
+        proof.settled(tx, agent, services.keys, payer=agent)
+
+    answer = client(services).get(f"/api/agents/{agent}/trust?min=0.5").json()
+
+    assert answer["trusted"] is True
+    assert answer["trust"]["evidence"]["work"] == 1
+
+
+def test_the_evidence_behind_trust_is_public_but_not_which_deal_it_was(services, worked):
+    key, _ = worked
+    with services.db.transaction() as tx:
+        commands.note_evidence(
+            tx,
+            Evidence.of_audit(
+                ref="attestation:1",
+                agent=key.did,
+                passed=True,
+                score=0.9,
+                work="negotiation:the deal",
+                occurred_at=tx.at,
+            ),
+        )
+        commands.fold_trust(tx, "attestation:1")
+    page, own = f"/api/agents/{key.did}/trust/events", client(services, as_agent(key))
+
+    audit, work = client(services).get(page).json()["items"]
+    first = client(services).get(f"{page}?limit=1").json()
+    second = client(services).get(f"{page}?limit=1&after={first['after']}").json()
+
+    assert (audit["kind"], audit["honesty"], audit["competence"], audit["weight"]) == ("attestation", 0.95, 0.9, 1)
+    assert (audit["reliability"], audit["timeliness"], audit["ref"]) == (None, None, None)
+    assert (work["kind"], work["reliability"], work["timeliness"], work["honesty"]) == ("work", 0.95, 1, None)
+    assert "the deal" not in client(services).get(page).text
+    assert [move["ref"] for move in own.get(page).json()["items"]] == ["attestation:1", "negotiation:the deal"]
+    assert [first["items"], second["items"]] == [[audit], [work]]
+    assert "1 settled work, 1 attested" in client(services).get(f"/api/agents/{key.did}/trust").json()["reason"]
 
 
 def test_trust_in_an_agent_without_work_says_that_nothing_is_known(services):

@@ -31,14 +31,23 @@ def test_the_score_weighs_reliability_and_honesty_most(db, owner, ring):
     assert score == pytest.approx(0.8575, abs=1e-12)
 
 
-def test_work_accepted_on_time_moves_reliability_and_timeliness_by_a_fifth(tx, ring, agent):
+def test_work_accepted_on_time_moves_all_but_honesty_by_a_fifth(tx, ring, agent):
     proof.settled(tx, agent, ring)
 
     trust = queries.trust_of(tx, agent, tx.at)
     assert trust.reliability == pytest.approx(0.5 + 0.2 * (0.95 - 0.5))
+    assert trust.competence == pytest.approx(0.5 + 0.2 * (0.95 - 0.5))
     assert trust.timeliness == pytest.approx(0.6)
-    assert (trust.honesty, trust.competence) == (0.5, 0.5)
-    assert trust.score == pytest.approx(0.35 * 0.59 + 0.35 * 0.5 + 0.2 * 0.5 + 0.1 * 0.6)
+    assert trust.honesty == 0.5
+    assert trust.score == pytest.approx(0.35 * 0.59 + 0.35 * 0.5 + 0.2 * 0.59 + 0.1 * 0.6)
+
+
+def test_a_payer_whom_nobody_verified_says_nothing_about_competence(tx, ring, agent):
+    proof.settled(tx, agent, ring, payer_verified=False)
+
+    trust = queries.trust_of(tx, agent, tx.at)
+    assert trust.reliability == pytest.approx(0.59)
+    assert trust.competence == 0.5
 
 
 def test_sixteen_successes_make_an_agent_reliable(tx, ring, agent):

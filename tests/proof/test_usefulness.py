@@ -3,37 +3,22 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
-from uuid import uuid4
 
 import psycopg
 import pytest
 
 from given import proof, registry
 from given.governance import acting_as
+from given.proof import bygone, proven
+from hansa.infra.db import Tx
 from hansa.infra.keys import AgentKey
 from hansa.kernel.errors import Refusal
 from hansa.proof import commands, errors, queries, sd_jwt, sd_jwt_errors
 from hansa.proof.models import WorkType
-from hansa.registry.commands import cache_usefulness
 from hansa.registry.queries import agent_of
 
 HOUSE = AgentKey.generate()
 MiB = 2**20
-
-
-def proven(tx, agent, work_type=WorkType.COMPUTE, *, trace=None, attestations=(), **metrics):
-    """Useful work of an agent: 50 points of computing unless told otherwise."""
-    return commands.record_usefulness(
-        tx,
-        by=agent,
-        intent=uuid4(),
-        work_type=work_type,
-        metrics=metrics or {"compute_ms": 5000},
-        trace=trace or f"trace-{uuid4()}",
-        attestations=attestations,
-        house=HOUSE.did,
-        at=tx.at,
-    )
 
 
 def attestation(tx, ring, key, *, trace, audience=HOUSE.did):
@@ -41,18 +26,6 @@ def attestation(tx, ring, key, *, trace, audience=HOUSE.did):
     _, log = proof.recorded(tx, key.did, ring)
     issued = commands.issue_work_credential(tx, ring, log.id, by=key.did, house=HOUSE, at=tx.at)
     return sd_jwt.present(issued.credential, ["outcome"], holder=key, audience=audience, nonce=trace, at=tx.at)
-
-
-def aged(tx, agent, score, *, days):
-    """A proof from another day, which no command can write."""
-    tx.connection.execute(
-        """
-        INSERT INTO proof.usefulness_proofs
-               (intent_id, agent_did, work_type, metrics, trace_id, usefulness_score, created_at)
-        VALUES (uuidv7(), %s, 'compute', '{}', %s, %s, now() - %s)
-        """,
-        [agent, str(uuid4()), score, timedelta(days=days)],
-    )
 
 
 def told(tx, name):
@@ -124,7 +97,7 @@ def test_work_without_a_possible_metric_of_its_type_is_refused_with_the_metric_t
 )
 def test_every_other_wrong_input_has_its_own_refusal(tx, agent, changes, refusal):
     with pytest.raises(refusal), tx.savepoint():
-        proven(tx, agent, **changes)
+        proven(tx, agent, house=HOUSE.did, **changes)
 
     assert queries.usefulness_proofs(tx, agent).items == []
 
@@ -165,9 +138,12 @@ def test_of_many_copies_at_once_one_is_stored(db):
 
 def test_settled_work_behind_a_proof_makes_it_a_tenth_more(tx, ring, key, agent):
     attested = [attestation(tx, ring, key, trace="the trace")]
+    other = AgentKey.generate()
+    registry.agent(tx, other)
+    most_attested = [attestation(tx, ring, other, trace="most")]
 
-    recorded = proven(tx, agent, trace="the trace", attestations=attested)
-    most = proven(tx, agent, trace="most", attestations=[attestation(tx, ring, key, trace="most")], compute_ms=9999)
+    recorded = proven(tx, agent, trace="the trace", attestations=attested, house=HOUSE.did)
+    most = proven(tx, other.did, trace="most", attestations=most_attested, house=HOUSE.did, compute_ms=9999)
 
     assert (recorded.usefulness_score, recorded.attestations) == (Decimal(55), 1)
     assert most.usefulness_score == 100
@@ -188,7 +164,7 @@ def test_an_attestation_of_another_agent_or_for_another_proof_is_refused(tx, rin
 
     for presentation, refusal in refusals.items():
         with pytest.raises(refusal), tx.savepoint():
-            proven(tx, agent, trace="the trace", attestations=[presentation])
+            proven(tx, agent, trace="the trace", attestations=[presentation], house=HOUSE.did)
     assert queries.usefulness_proofs(tx, agent).items == []
 
 
@@ -218,17 +194,41 @@ def test_what_was_proven_stays_as_it_was_scored(db, owner, change):
         assert queries.usefulness_proofs(tx, agent).items == [recorded]
 
 
-def test_the_average_is_the_plain_mean_of_thirty_days(tx, agent):
-    aged(tx, agent, 100, days=31)
-    aged(tx, agent, 10, days=29)
-    proven(tx, agent)
-    proven(tx, agent, WorkType.ROUTING, routing_hops=1)
+@pytest.fixture
+def worker(db):
+    """DID of an agent that is registered for good, in a database of this test's own."""
+    with db.transaction() as tx:
+        return registry.agent(tx).did
 
-    found = queries.usefulness_of(tx, agent)
+
+def test_the_average_is_the_plain_mean_of_thirty_days(db, owner, worker):
+    bygone(owner, worker, 100, ago=timedelta(days=31))
+    bygone(owner, worker, 10, ago=timedelta(days=29))
+    bygone(owner, worker, 10, ago=timedelta(minutes=1), work_type="routing")
+    with db.transaction() as tx:
+        best = proven(tx, worker)
+
+    with db.transaction() as tx:
+        found = queries.usefulness_of(tx, worker)
 
     assert (found.score, found.proofs) == (Decimal("23.33"), 3)
-    assert found.by_work_type == {"compute": 30.00, "routing": 10.00}
+    assert [(one.work_type, one.score, one.proofs, one.best_score) for one in found.by_work_type] == [
+        (WorkType.COMPUTE, Decimal(30), 2, Decimal(50)),
+        (WorkType.ROUTING, Decimal(10), 1, Decimal(10)),
+    ]
+    assert found.by_work_type[0].best_proof == best.id
     assert (found.published, found.published_at) == (0, None)
+
+
+def test_of_two_equally_good_proofs_of_a_type_the_first_is_the_best(db, owner, worker):
+    for days in (3, 2, 1):
+        bygone(owner, worker, 20 if days > 1 else 10, ago=timedelta(days=days), trace=f"{days} days ago")
+
+    with db.transaction() as tx:
+        (found,) = queries.usefulness_of(tx, worker).by_work_type
+        first = next(one for one in queries.usefulness_proofs(tx, worker).items if one.trace == "3 days ago")
+
+    assert (found.best_score, found.best_proof) == (20, first.id)
 
 
 def test_the_refresh_brings_the_average_beside_the_agent_and_tells_it_once(tx, agent):
@@ -246,22 +246,87 @@ def test_the_refresh_brings_the_average_beside_the_agent_and_tells_it_once(tx, a
     assert [(event["agent"], event["score"]) for event in told(tx, "proof.usefulness_changed")] == [(agent, "50.00")]
 
 
-def test_an_agent_whose_proofs_are_too_old_falls_back_to_nothing(tx, agent):
-    aged(tx, agent, 80, days=31)
-    cache_usefulness(tx, {agent: Decimal(80)}, at=tx.at - timedelta(days=1))
+def test_an_agent_whose_proofs_are_too_old_falls_back_to_nothing(db, owner, worker):
+    bygone(owner, worker, 80, ago=timedelta(days=31))
+    with db.transaction() as tx:
+        registry.usefulness_cached(tx, {worker: Decimal(80)}, at=tx.at - timedelta(days=1))
 
-    brought = commands.refresh_usefulness(tx, at=tx.at)
+    with db.transaction() as tx:
+        brought = commands.refresh_usefulness(tx, at=tx.at)
 
-    assert brought == 1
-    assert agent_of(tx, agent).usefulness_score_cached == 0
-    assert told(tx, "proof.usefulness_changed") == [{"agent": agent, "score": "0.00"}]
+        assert brought == 1
+        assert agent_of(tx, worker).usefulness_score_cached == 0
+        assert told(tx, "proof.usefulness_changed") == [{"agent": worker, "score": "0.00"}]
 
 
-def test_pages_of_proofs_leave_nothing_out(tx, agent):
-    recorded = [proven(tx, agent) for _ in range(5)]
+class CountingTx(Tx):
+    """A transaction that counts the statements that commands run in it."""
 
-    first = queries.usefulness_proofs(tx, agent, limit=3)
-    second = queries.usefulness_proofs(tx, agent, limit=3, before=first.after)
+    ran = 0
 
-    assert first.items + second.items == recorded[::-1]
+    def all(self, query, **params):
+        self.ran += 1
+        return super().all(query, **params)
+
+    def run(self, query, **params):
+        self.ran += 1
+        return super().run(query, **params)
+
+
+def rows_of_agents(owner):
+    """Which version of its row each agent has, and what stands there."""
+    return dict(owner.execute("SELECT did, (ctid, usefulness_score_cached) FROM registry.agents").fetchall())
+
+
+def test_five_hundred_agents_are_brought_by_one_statement_that_writes_no_other_row(db, owner):
+    agents = registry.crowd(owner, 500)
+    owner.execute(
+        """
+        INSERT INTO proof.usefulness_proofs
+               (intent_id, agent_did, work_type, metrics, trace_id, usefulness_score, created_at, worked_at)
+        SELECT uuidv7(), did, (ARRAY['compute', 'memory', 'learning'])[1 + number %% 3], '{}', did || number,
+               (position * 7 + number * 13) %% 98, past.at, past.at
+          FROM unnest(%s::text[]) WITH ORDINALITY AS useful (did, position)
+         CROSS JOIN generate_series(1, 3) AS number
+         CROSS JOIN LATERAL (SELECT now() - number * interval '11 days' AS at) AS past
+        """,
+        [agents[:400]],
+    )
+    with db.transaction() as tx:
+        commands.refresh_usefulness(tx, at=tx.at)
+    for did in agents[:3]:
+        bygone(owner, did, 98, ago=timedelta(minutes=1))
+    before = rows_of_agents(owner)
+
+    with db.transaction() as tx:
+        counting = CountingTx(tx.connection, tx.actor, tx.at)
+        brought = commands.refresh_usefulness(counting, at=tx.at)
+
+    after = rows_of_agents(owner)
+    recounted = owner.execute(
+        """
+        SELECT agent.did
+          FROM registry.agents AS agent
+          LEFT JOIN proof.usefulness_proofs AS recent
+                 ON recent.agent_did = agent.did AND recent.created_at > now() - interval '30 days'
+         GROUP BY agent.did, agent.usefulness_score_cached
+        HAVING round(coalesce(avg(recent.usefulness_score), 0), 2) <> agent.usefulness_score_cached
+        """
+    ).fetchall()
+    assert recounted == []
+    assert brought == 3
+    assert counting.ran == 2  # the scores in one statement, what is told of them in another
+    assert {did for did in agents if before[did] != after[did]} == set(agents[:3])
+    assert len({after[did] for did in agents[:400]}) > 90
+
+
+def test_pages_of_proofs_leave_nothing_out(db, owner, worker):
+    for days in range(5, 0, -1):
+        bygone(owner, worker, ago=timedelta(days=days), trace=f"{days} days ago")
+
+    with db.transaction() as tx:
+        first = queries.usefulness_proofs(tx, worker, limit=3)
+        second = queries.usefulness_proofs(tx, worker, limit=3, before=first.after)
+
+    assert [one.trace for one in first.items + second.items] == [f"{days} days ago" for days in range(1, 6)]
     assert second.after is None

@@ -1,5 +1,6 @@
 """Proofs of useful work over HTTP, and the housekeeping that publishes them."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -35,6 +36,7 @@ def order(**changes):
         "work_type": "validation",
         "metrics": {"validation_checks": 12},
         "trace": "the trace",
+        "timestamp": datetime.now(UTC).isoformat(),
     } | changes
 
 
@@ -78,12 +80,35 @@ def test_what_is_wrong_with_a_proof_is_answered_by_name(services, key, changes, 
     assert len(own.get(f"/api/agents/{key.did}/usefulness").json()["proofs"]["items"]) == 1
 
 
-@pytest.mark.parametrize("changes", [{"work_type": "sleeping"}, {"intent": "none"}, {"metrics": 5}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"work_type": "sleeping"}, {"intent": "none"}, {"metrics": 5}, {"timestamp": "2026-11-21T10:00:00"}],
+)
 def test_a_proof_of_the_wrong_shape_is_refused(services, key, changes):
     answer = client(services, key).post(PATH, json=order(**changes))
 
     assert answer.status_code == 422
     assert next(iter(changes)) in answer.text
+
+
+def test_an_agent_in_a_hurry_is_told_when_to_come_back(services, key):
+    own = client(services, key)
+    own.post(PATH, json=order())
+
+    answer = own.post(PATH, json=order(trace="another trace"))
+
+    assert (answer.status_code, answer.json()["code"]) == (429, "proof_too_soon")
+    assert 1 <= int(answer.headers["retry-after"]) <= 5
+    assert answer.json()["retryable"] is True
+
+
+def test_work_of_another_time_is_refused(services, key):
+    answer = client(services, key).post(
+        PATH, json=order(timestamp=(datetime.now(UTC) - timedelta(minutes=6)).isoformat())
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "work_untimely")
+    assert answer.json()["apart_s_max"] == 300
 
 
 def test_nobody_proves_anything_without_a_signature(services):

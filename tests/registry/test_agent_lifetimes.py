@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from given.registry import agent, register, signed_card
+from given.registry import agent, register, signed_card, usefulness_cached
 from hansa.infra.keys import AgentKey
 from hansa.registry import commands, jobs, queries
 from hansa.registry.cards import read_card
@@ -106,13 +106,13 @@ def test_the_name_of_a_retired_agent_is_not_free(tx):
 def test_usefulness_is_written_for_many_agents_at_once(tx):
     first, second = agent(tx, KEY), agent(tx, OTHER)
 
-    met = commands.cache_usefulness(tx, {first.did: Decimal("71.25"), second.did: Decimal(3)}, at=tx.at)
+    met = usefulness_cached(tx, {first.did: Decimal("71.25"), second.did: Decimal(3)})
 
     assert met == 2
     assert queries.agent_of(tx, KEY.did).usefulness_score_cached == Decimal("71.25")
     assert queries.agent_of(tx, OTHER.did).usefulness_last_updated == tx.at
     with pytest.raises(UsefulnessUnfit):
-        commands.cache_usefulness(tx, {first.did: Decimal(101)}, at=tx.at)
+        usefulness_cached(tx, {first.did: Decimal(101)})
 
 
 def test_the_ten_domains_stand_in_their_order_with_their_icons(tx):
@@ -130,3 +130,16 @@ def test_the_ten_domains_stand_in_their_order_with_their_icons(tx):
         (9, "Marketing", "📱"),
         (10, "Customer Support", "💬"),
     ]
+
+
+def test_an_agent_registers_for_as_many_seconds_as_it_asks_and_keeps_them_until_it_asks_again(tx):
+    first = commands.register_agent(tx, read_card(signed_card(KEY)), by=KEY.did, at=tx.at, ttl_s=60).agent
+    same = commands.register_agent(tx, read_card(signed_card(KEY)), by=KEY.did, at=tx.at).agent
+    changed = signed_card(KEY, description="does something else")
+    later = commands.register_agent(tx, read_card(changed), by=KEY.did, at=tx.at, ttl_s=120).agent
+
+    assert (first.ttl_s, first.expires_at) == (60, tx.at + timedelta(seconds=60))
+    assert same.ttl_s == 60
+    assert (later.ttl_s, later.expires_at, later.version) == (120, tx.at + timedelta(seconds=120), 2)
+    with pytest.raises(TtlUnfit), tx.savepoint():
+        commands.register_agent(tx, read_card(signed_card(OTHER)), by=OTHER.did, at=tx.at, ttl_s=5)

@@ -38,6 +38,13 @@ class TxType(StrEnum):
     POU_LEARNING = "pou_learning"
 
 
+REWARDS = frozenset(kind for kind in TxType if kind.startswith("pou_"))
+"""What the pool pays for useful work (AINP's proofs of usefulness)."""
+
+MANUAL = "manual"
+"""Kind of a hold that an agent made for its own purpose, and that it may release by itself."""
+
+
 class HoldState(StrEnum):
     HELD = "held"
     CAPTURED = "captured"
@@ -106,6 +113,8 @@ class StatementLine:
     bucket: Bucket
     amount: Credits
     """Signed: what came (+) or went (-), units of 1/1000 credit."""
+    balance_after: Credits
+    """What the holder owned after this line, held money included; units of 1/1000 credit."""
     reason: str
     intent: UUID | None
     """The intent that the movement serves; None: it serves none."""
@@ -117,8 +126,129 @@ class Discrepancy:
     """One way in which the books are wrong."""
 
     kind: str
-    """movement, account or hold."""
+    """movement, account, hold or system."""
     subject: str
     """Which one."""
     finding: str
     """What is found and what was expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which lines of a statement are wanted; None: whatever they are."""
+
+    tx_type: TxType | None = None
+    since: datetime | None = None
+    """The line was written at this time or later."""
+    until: datetime | None = None
+    """The line was written before this time."""
+    intent: UUID | None = None
+    """The movement serves this intent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeTotal:
+    """All postings of one type on one account within a period."""
+
+    tx_type: TxType
+    lines: int
+    """How many postings."""
+    came: Credits
+    """Sum of those that added, units of 1/1000 credit."""
+    went: Credits
+    """Sum of those that took away, without a sign, units of 1/1000 credit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A period of an account in totals: `opening + came - went = closing`."""
+
+    account: str
+    """DID of the holder."""
+    since: datetime
+    until: datetime
+    """The first moment that is not in the period any more."""
+    opening: Credits
+    """Balance at the beginning, held money included; units of 1/1000 credit."""
+    came: Credits
+    """All that came; reserving and releasing stay within the account and do not count."""
+    went: Credits
+    """All that went, without a sign."""
+    closing: Credits
+    """Balance at the end."""
+    by_type: list[TypeTotal]
+    """What it consists of, reserving and releasing included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Money that one agent gave to another."""
+
+    movement: MovementId
+    sender: str
+    """DID."""
+    receiver: str
+    """DID."""
+    amount: Credits
+    """Units of 1/1000 credit."""
+    reason: str
+    """What both see on their statements."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an account may pay outside of holds."""
+
+    transfer_max: Credits
+    """Most that one payment may be, units of 1/1000 credit."""
+    day_max: Credits
+    """Most that all payments of one UTC day may be together, units of 1/1000 credit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLimits:
+    """Limits that an operator has set for one account."""
+
+    account: str
+    """DID of the holder."""
+    transfer_max: Credits | None
+    """Units of 1/1000 credit; None: as for everybody."""
+    day_max: Credits | None
+    """Units of 1/1000 credit; None: as for everybody."""
+    changed_at: datetime
+    changed_by: str
+    """The operator who set them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """The limits of an account and what is left of them today."""
+
+    transfer_max: Credits
+    """Most that one payment may be, units of 1/1000 credit."""
+    day_max: Credits
+    """Most that all payments of one UTC day may be together, units of 1/1000 credit."""
+    used: Credits
+    """What was paid outside of holds since the day began."""
+    left: Credits
+    """What may still be paid today; never below zero."""
+    resets_at: datetime
+    """When the next UTC day begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """What one comparison of the books with their postings found."""
+
+    at: datetime
+    accounts: int
+    """How many accounts were compared."""
+    movements: int
+    """How many movements were compared."""
+    holds: int
+    """How many holds were compared."""
+    discrepancies: list[Discrepancy]
+    """The first hundred that are wrong."""
+    balanced: bool
+    """Whether nothing was wrong."""

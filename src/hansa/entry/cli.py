@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "accounts": "hansa.identity.cli:app",
     "agents": "hansa.entry.commands:agents",
+    "attestations": "hansa.proof.cli:attestations",
     "audit": "hansa.governance.cli:app",
     "backup": "hansa.entry.backups:app",
     "credits": "hansa.credits.cli:app",

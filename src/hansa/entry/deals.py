@@ -18,7 +18,7 @@ from hansa.kernel.ids import NegotiationId
 from hansa.kernel.money import Asset, Credits, Money
 from hansa.market import queries as market
 from hansa.negotiation import queries as negotiation
-from hansa.negotiation.models import Negotiation, Paid, Round
+from hansa.negotiation.models import Negotiation, NegotiationState, Paid, Round
 from hansa.proof import queries as proof
 
 router = APIRouter(tags=["deals"])
@@ -30,7 +30,7 @@ class Moment:
 
     at: datetime
     what: str
-    """offer, gate, accepted, hold, task, delivered, settled, work record or review."""
+    """offer, gate, accepted, rejected, hold, task, delivered, settled, work record or review."""
     who: str
     """DID of whoever did it; empty: the house."""
     text: str
@@ -62,6 +62,8 @@ def moments(tx: Tx, deal: Negotiation) -> Iterable[Moment]:
     """Everything that happened, context by context."""
     yield from (offer(one) for one in negotiation.rounds_of(tx, deal.id))
     yield from gate_and_hold(tx, deal)
+    if deal.state is NegotiationState.REJECTED:
+        yield rejected(deal)
     yield from work(tx, deal)
     paid = negotiation.paid_for(tx, deal.id)
     if paid:
@@ -73,7 +75,10 @@ def moments(tx: Tx, deal: Negotiation) -> Iterable[Moment]:
 
 def offer(one: Round) -> Moment:
     price = credit(one.price)
-    text = f"round {one.n}: {price}, delivery within {one.delivery_s} s, quality {one.quality}"
+    stated = [price]
+    stated += [f"delivery within {one.delivery_s} s"] if one.delivery_s is not None else []
+    stated += [f"quality {one.quality}"] if one.quality is not None else []
+    text = f"round {one.n}: {', '.join(stated)}"
     facts: JsonObject = {"round": one.n, "price": one.price, "convergence": str(one.convergence_delta)}
     return Moment(at=one.proposed_at, what="offer", who=one.by_did, text=text, facts=facts)
 
@@ -91,9 +96,14 @@ def gate_and_hold(tx: Tx, deal: Negotiation) -> Iterable[Moment]:
             text=f"{credit(hold.amount)} held, now {hold.state}",
             facts={"hold": str(hold.id), "amount": hold.amount, "state": hold.state},
         )
-        accepter = deal.turn_did
-        text = f"accepted at {credit(deal.price)}"
-        yield Moment(at=deal.accepted_at, what="accepted", who=accepter, text=text, facts={"price": deal.price})
+        how = "accepted" if deal.standing_did is None else "accepted unasked, as said before,"
+        text = f"{how} at {credit(deal.price)}"
+        yield Moment(at=deal.accepted_at, what="accepted", who=deal.turn_did, text=text, facts={"price": deal.price})
+
+
+def rejected(deal: Negotiation) -> Moment:
+    text = f"rejected: {deal.reject_reason}" if deal.reject_reason else "rejected"
+    return Moment(at=deal.updated_at, what="rejected", who=deal.ended_by or "", text=text, facts={})
 
 
 def work(tx: Tx, deal: Negotiation) -> Iterable[Moment]:

@@ -47,6 +47,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("home", home),
         ("house", house),
         ("database", database),
+        ("books", books),
         ("port", port),
         ("chain", chain),
     )
@@ -100,6 +101,25 @@ def database(settings: Settings) -> Finding:
     advice = "run `hansa migrate up`, or `hansa up`, which does it" if waiting else ""
     text = f"{kind}: PostgreSQL {major}, {len(waiting)} migrations pending"
     return Finding(what="database", ok=not waiting, found=text, advice=advice)
+
+
+def books(settings: Settings) -> Finding:
+    """What the worker found when it last compared the credits with their postings."""
+    from hansa.credits import queries
+    from hansa.infra.db import Db
+
+    if not settings.database_url and EmbeddedPostgres(settings.home).status() is None:
+        return Finding(what="books", ok=True, found="in the database, which is stopped")
+    with Db(resolve(settings).app_dsn, size=1, name="hansa-doctor") as db, db.transaction() as tx:
+        latest = queries.reconciliations(tx, limit=1)
+        at = tx.at
+    if not latest:
+        return Finding(what="books", ok=True, found="not compared yet; the worker does it every hour")
+    wrong = len(latest[0].discrepancies)
+    text = f"{wrong} discrepancies" if wrong else "balanced"
+    minutes = int((at - latest[0].at).total_seconds() // 60)
+    advice = "`hansa credits reconcile` names each of them" if wrong else ""
+    return Finding(what="books", ok=not wrong, found=f"{text}, {minutes} minutes ago", advice=advice)
 
 
 def port(settings: Settings) -> Finding:

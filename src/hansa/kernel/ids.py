@@ -6,6 +6,8 @@ from uuid import UUID
 UserId = NewType("UserId", UUID)
 IntentId = NewType("IntentId", UUID)
 NegotiationId = NewType("NegotiationId", UUID)
+GroupId = NewType("GroupId", UUID)
+"""A group of agents that negotiate together: one pays, the others work."""
 HoldId = NewType("HoldId", UUID)
 MovementId = NewType("MovementId", UUID)
 """One balanced movement of credits: a row of `credits.credit_transactions` and its postings."""

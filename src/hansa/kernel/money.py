@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -51,6 +52,25 @@ def decimal_text(units: int, decimals: int) -> str:
     """
     sign, digits = ("-" if units < 0 else ""), str(abs(units)).rjust(decimals + 1, "0")
     return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}" if decimals else f"{sign}{digits}"
+
+
+def units_of(text: str, decimals: int) -> int:
+    """Read an amount: `12.345` in whole coins, or `12345u` in smallest units; no sign, no float on the way.
+
+    Raises ValueError for anything else, also for more decimals than the asset has.
+
+    >>> units_of("12.345", 3), units_of("12345u", 3), units_of("7", 3)
+    (12345, 12345, 7000)
+    """
+    units = re.fullmatch(r"([0-9]{1,19})u", text)
+    if units:
+        return int(units[1])
+    coins = re.fullmatch(r"([0-9]{1,19})(?:\.([0-9]{1,9}))?", text)
+    if coins is None or len(coins[2] or "") > decimals:
+        raise ValueError(
+            f"an amount is a number such as 12.345, with {decimals} decimals at most, or units such as 12345u"
+        )
+    return int(coins[1] + (coins[2] or "").ljust(decimals, "0"))
 
 
 def split(amount: int, weights: Mapping[str, int], *, remainder_to: str) -> dict[str, int]:

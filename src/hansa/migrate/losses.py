@@ -6,7 +6,7 @@ and counted. Only when something is gone does a script run twice.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -37,6 +37,7 @@ class Column:
 class Stored:
     """A table and what it may hold."""
 
+    oid: int
     schema: str
     table: str
     filled: bool
@@ -54,15 +55,13 @@ class Gone:
     """A table that is not there any more, or a column of one that is."""
 
     stored: Stored
+    number: int = 0
+    """Of the column; 0 for the table."""
     column: Column | None = None
 
 
 class _SomethingIsGone(Exception):
     """Takes the scripts back, so that what they took away can be counted."""
-
-    def __init__(self, gone: Sequence[Gone]) -> None:
-        super().__init__()
-        self.gone = gone
 
 
 TABLES = """
@@ -81,30 +80,54 @@ TABLES = """
      GROUP BY c.oid, n.nspname, c.relname
 """
 
+NOW_CALLED = """
+    SELECT n.nspname, c.relname, a.attname
+      FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+      LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = %(column)s AND a.attnum > 0
+     WHERE c.oid = %(table)s
+"""
 
-def without_loss(connection: Connection, revert: Callable[[], T]) -> T:
-    """Run `revert` in the open transaction, unless it would lose data. Raises DataWouldBeLost, and then nothing ran."""
-    before = _tables(connection)
+
+@dataclass(frozen=True, slots=True)
+class Revert(Generic[T]):
+    """One script of a way back."""
+
+    run: Callable[[], T]
+    keeps: bool
+    """Whether its author says that it loses nothing."""
+
+
+def without_loss(connection: Connection, reverts: Sequence[Revert[T]]) -> tuple[T, ...]:
+    """Run all in the open transaction, unless they would lose data. Raises DataWouldBeLost, and then nothing ran."""
+    gone: list[Gone] = []
     try:
         with connection.transaction():
-            done = revert()
-            gone = _gone(before, _tables(connection))
+            done = tuple(_watched(connection, revert, gone) for revert in reverts)
             if gone:
-                raise _SomethingIsGone(gone)  # noqa: TRY301 - the savepoint around it goes with it
+                raise _SomethingIsGone  # noqa: TRY301 - the savepoint around it goes with it
             return done
-    except _SomethingIsGone as found:
-        lost = [said for one in found.gone if (said := _held(connection, one))]
+    except _SomethingIsGone:
+        lost = sorted(said for one in gone if (said := _held(connection, one)))
     if lost:
-        raise DataWouldBeLost(
-            f"going back would lose what is in {', '.join(sorted(lost))}; keep a copy, then say --lose-data"
-        )
-    return revert()
+        raise DataWouldBeLost(f"going back would lose what is in {', '.join(lost)}; keep a copy, then say --lose-data")
+    return tuple(revert.run() for revert in reverts)
+
+
+def _watched(connection: Connection, revert: Revert[T], gone: list[Gone]) -> T:
+    if revert.keeps:
+        return revert.run()
+    before = _tables(connection)
+    done = revert.run()
+    gone += _gone(before, _tables(connection))
+    return done
 
 
 def _tables(connection: Connection) -> dict[int, Stored]:
     rows = connection.execute(TABLES.encode()).fetchall()
     return {
         oid: Stored(
+            oid=oid,
             schema=schema,
             table=table,
             filled=filled,
@@ -127,7 +150,7 @@ def _gone(before: Mapping[int, Stored], after: Mapping[int, Stored]) -> list[Gon
             continue
         left = {column.name for column in now.columns.values()}
         gone += [
-            Gone(stored=stored, column=column)
+            Gone(stored=stored, number=number, column=column)
             for number, column in stored.columns.items()
             if number not in now.columns and column.name not in left
         ]
@@ -135,28 +158,34 @@ def _gone(before: Mapping[int, Stored], after: Mapping[int, Stored]) -> list[Gon
 
 
 def _held(connection: Connection, gone: Gone) -> str | None:
-    """How many rows a table has, or values a column has that are not its default; None for none."""
-    stored, column = gone.stored, gone.column
+    """How many rows a table has, or values a column has that are not its default; None for none.
+
+    Both by their numbers: a script that ran before may have found them under other names.
+    """
+    found = connection.execute(NOW_CALLED, {"table": gone.stored.oid, "column": gone.number}).fetchone()
+    if found is None:  # made on the way back, of what is counted itself
+        return None
+    schema, table, column = found
     rows = sql.SQL("true")
-    if column is not None:
-        value = sql.Identifier(column.name)
+    if gone.column is not None:
+        value = sql.Identifier(column)
         rows = sql.SQL("{} IS NOT NULL").format(value)
-        if column.default is not None:
+        if gone.column.default is not None:
             # The expression comes from the catalog, where PostgreSQL itself wrote it.
-            rows = sql.SQL("{} IS DISTINCT FROM ({})").format(value, sql.SQL(column.default))  # pyright: ignore[reportArgumentType]
+            rows = sql.SQL("{} IS DISTINCT FROM ({})").format(value, sql.SQL(gone.column.default))  # pyright: ignore[reportArgumentType]
     query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {} LIMIT {}) AS held").format(
-        sql.Identifier(stored.schema, stored.table), rows, sql.Literal(COUNTED_MAX)
+        sql.Identifier(schema, table), rows, sql.Literal(COUNTED_MAX)
     )
-    name = stored.name if column is None else f"{stored.name}.{column.name}"
-    what = "rows" if column is None else "values"
+    name = f"{schema}.{table}" if gone.column is None else f"{schema}.{table}.{column}"
+    what = "rows" if gone.column is None else "values"
     try:
         with connection.transaction():
             # Row security would hide rows from their owner; without it PostgreSQL refuses instead of hiding.
             connection.execute("SET LOCAL row_security = off")
-            count = connection.execute(query).fetchone()
+            counted = connection.execute(query).fetchone()
     except psycopg.errors.InsufficientPrivilege:
         return f"{name} ({what} that this role may not see)"
-    found = count[0] if count else 0
-    if not found:
+    count = counted[0] if counted else 0
+    if not count:
         return None
-    return f"{name} ({'at least ' if found == COUNTED_MAX else ''}{found} {what if found > 1 else what[:-1]})"
+    return f"{name} ({'at least ' if count == COUNTED_MAX else ''}{count} {what if count > 1 else what[:-1]})"

@@ -32,6 +32,8 @@ REPEATABLE = "repeatable"
 HOOKS = ("post.sql", "post.py")
 """Run after the application has committed, until they succeed."""
 ID = re.compile(r"\d{8}T\d{6}_[A-Za-z0-9][A-Za-z0-9_-]*")
+DOWN_KEEPS = re.compile(r"\s*--\s*down:\s*loses nothing\s*(\n|$)")
+"""First line of a down.sql that takes tables or columns away whose data it has put elsewhere."""
 VERIFY_WRITES = re.compile(r"\s*--\s*verify:\s*writes\s*(\n|$)")
 
 
@@ -63,6 +65,8 @@ class Revision:
     up: Script | None
     """None only beside operations."""
     down: Script | None
+    down_keeps: bool
+    """Whether down.sql says that it loses nothing, though it takes tables or columns away."""
     verify: Script | None
     verify_writes: bool
     """Whether verify.sql needs to write; what it writes is rolled back."""
@@ -138,6 +142,7 @@ def _read(folder: Path) -> Revision:
         irreversible=meta.irreversible,
         up=scripts.get("up.sql"),
         down=scripts.get("down.sql"),
+        down_keeps=DOWN_KEEPS.match(texts.get("down.sql", "")) is not None,
         verify=scripts.get("verify.sql"),
         verify_writes=bool(VERIFY_WRITES.match(texts.get("verify.sql", ""))),
         seed=scripts.get("seed.sql"),

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import psycopg
@@ -16,7 +17,7 @@ from hansa.migrate.chain import EventKind
 from hansa.migrate.errors import LockTimeout, ProgressMismatch, Refusal, StatementFailed
 from hansa.migrate.hooks import want as want_hooks
 from hansa.migrate.ledger import Progress
-from hansa.migrate.losses import without_loss
+from hansa.migrate.losses import Revert, without_loss
 from hansa.migrate.observing import Place
 from hansa.migrate.results import Step
 from hansa.migrate.revisions import Revision, Script
@@ -42,13 +43,15 @@ def run_together(session: Session, revisions: Sequence[Revision], direction: str
     everything it already locked away from everybody else. Raises DataWouldBeLost on a way down, unless told to lose it.
     """
 
-    def run() -> tuple[Step, ...]:
-        return tuple(_run_transactional(session, revision, direction) for revision in revisions)
+    def run(revision: Revision) -> Step:
+        return _run_transactional(session, revision, direction)
 
     def attempt() -> tuple[Step, ...]:
         with session.connection.transaction():
-            keeping = direction == "down" and not session.options.lose_data
-            return without_loss(session.connection, run) if keeping else run()
+            if direction == "up" or session.options.lose_data:
+                return tuple(map(run, revisions))
+            reverts = [Revert(partial(run, revision), keeps=revision.down_keeps) for revision in revisions]
+            return without_loss(session.connection, reverts)
 
     steps = with_retries(session, lambda: _named_commit(revisions[-1], direction, attempt))
     session.settle()

@@ -10,6 +10,6 @@ HOUSEKEEPER = Actor(kind="system", did="negotiation.jobs")
 
 @tick("negotiation.expire_stale", every_s=1)
 def expire_stale(services: Services) -> int:
-    """End negotiations whose time is over."""
+    """End negotiations and groups whose time is over."""
     with services.db.transaction(HOUSEKEEPER) as tx:
-        return commands.expire_stale(tx)
+        return commands.expire_stale(tx) + commands.expire_groups(tx)

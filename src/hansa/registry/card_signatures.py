@@ -30,7 +30,7 @@ ALGORITHMS = ["EdDSA"]
 SIGNATURES_MAX = 8
 
 KeyOfDid = Callable[[Did, str], bytes | None]
-"""Finds the Ed25519 key of a DID and key id that do not hold it themselves: what was recorded of a did:web."""
+"""Finds the Ed25519 key under a key id of a DID: what was recorded of a did:web, or rotated in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +104,11 @@ class _SignerKeys:
         # `jku` is never followed: a key that the signer's own URL serves proves nothing about the DID.
         did, named = self._named(kid)
         self._own = True
-        public_key = did_public_key(did)
-        if public_key is None and self._key_of_did is not None:
-            public_key = self._key_of_did(did, named)
-        elif public_key is not None:
-            named = key_id(did)
+        # What was recorded comes first: a key that was rotated in is not the one inside the DID.
+        public_key = self._key_of_did(did, named) if self._key_of_did is not None else None
+        inside = did_public_key(did)
+        if public_key is None and inside is not None:
+            public_key, named = inside, key_id(did)
         if public_key is None:
             self._unresolved = True
             raise PyJWTError(f"no key is known for {named}")

@@ -73,7 +73,7 @@ JsonObject = dict[str, Any]
 def read_card(document: bytes, *, key_of_did: KeyOfDid | None = None, must_be_signed: bool = True) -> CardProfile:
     """Read an A2A card of v0.3 or v1 and check who signed it.
 
-    `key_of_did` gives the key of a did:web, found beforehand. A signature that is there is checked even where none
+    `key_of_did` gives what is recorded of a DID: the key of a did:web, found beforehand, or one that was rotated in. A signature that is there is checked even where none
     is asked for: a wrong one is never better than none. Every refusal is one of `card_errors`.
     """
     card = _parse(document)
@@ -113,17 +113,20 @@ def sign_card(document: Mapping[str, Any], key: AgentKey) -> JsonObject:  # Any:
 
     The DID and the wallet are filled in where the card leaves them out. Signatures that the card had are replaced,
     since they did not cover that. What is signed here is read back first: a card that could not be registered is
-    refused now. Raises CardDidForeign or CardWalletForeign when the card names another key's.
+    refused now. A key that was rotated in signs for the DID that it calls itself by. Raises CardDidForeign or
+    CardWalletForeign when the card names another key's.
     """
     signed = copy.deepcopy(dict(document))
     signed.pop("signatures", None)
     params = _own_params(signed)
     did = _stated_did(params) or key.did
-    if did_public_key(did) != key.public_key:
+    own = did_public_key(did) == key.public_key
+    if not own and did != key.did:
         raise CardDidForeign(f"the card speaks for {did}, the key for {key.did}")
     params |= {"did": did, "wallet": params.get("wallet", key.wallet)}
-    signed["signatures"] = [signature_of(_parse(_json(signed)), key_id(did), key)]
-    read_card(_json(signed))
+    kid = key_id(did) if own else key.key_id
+    signed["signatures"] = [signature_of(_parse(_json(signed)), kid, key)]
+    read_card(_json(signed), key_of_did=lambda _did, named: key.public_key if named == kid else None)
     return signed
 
 

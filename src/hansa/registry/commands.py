@@ -1,15 +1,13 @@
 """What can be done with agents."""
 
 import hashlib
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 
 from hansa.identity import commands as identity
 from hansa.identity.queries import signing_key
 from hansa.infra.db import JsonObject, Query, Tx
 from hansa.infra.outbox import publish
-from hansa.kernel.dids import Did
+from hansa.kernel.dids import Did, did_public_key
 from hansa.registry.card_errors import CardUnsigned
 from hansa.registry.card_profile import CardProfile
 from hansa.registry.card_signatures import CardSigner
@@ -37,7 +35,8 @@ ADMIT = Query(
     )
     VALUES (
         %(did)s, %(slug)s, %(name)s, %(tagline)s, %(description)s, %(avatar_url)s, %(wallet)s, %(public_key)s,
-        'available', true, %(content_hash)s, %(ttl_s)s, %(expires_at)s, %(at)s, %(at)s, %(creator)s
+        'available', true, %(content_hash)s, %(ttl_s)s, %(at)s::timestamptz + make_interval(secs => %(ttl_s)s::integer), %(at)s, %(at)s,
+        %(creator)s
     )
     ON CONFLICT ON CONSTRAINT one_agent_per_did DO UPDATE
        SET name = excluded.name,
@@ -50,7 +49,8 @@ ADMIT = Query(
            verified = excluded.verified,
            version = known.version + CASE WHEN known.content_hash = excluded.content_hash THEN 0 ELSE 1 END,
            content_hash = excluded.content_hash,
-           expires_at = %(at)s + make_interval(secs => known.ttl_s),
+           ttl_s = coalesce(%(asked_ttl_s)s::integer, known.ttl_s),
+           expires_at = %(at)s::timestamptz + make_interval(secs => coalesce(%(asked_ttl_s)s::integer, known.ttl_s)),
            last_seen_at = excluded.last_seen_at,
            last_active = excluded.last_active,
            retired_at = NULL
@@ -174,30 +174,19 @@ EXPIRE = Query(
     """,
 )
 
-CACHE_USEFULNESS = Query(
-    int,
-    """
-    UPDATE registry.agents AS agent
-       SET usefulness_score_cached = computed.score, usefulness_last_updated = %(at)s
-      FROM unnest(%(dids)s::text[], %(scores)s::numeric[]) AS computed (did, score)
-     WHERE agent.did = computed.did
-    """,
-)
 
-
-def register_agent(tx: Tx, card: CardProfile, *, by: Did, at: datetime) -> Registration:
+def register_agent(tx: Tx, card: CardProfile, *, by: Did, at: datetime, ttl_s: int | None = None) -> Registration:
     """Admit an agent by its signed card; a changed card is a new version, the same card again changes nothing.
 
-    An agent that had retired is back. The account behind `by` is the creator. Raises CardUnsigned, AgentForeign
-    (the card is somebody else's), CardKeyEnded, DomainUnknown, AgentNameTaken, AgentWalletTaken.
+    It stays for `ttl_s` seconds without a sign of life; None: as long as before, or a day. An agent that had retired
+    is back. The account behind `by` is the creator. Raises CardUnsigned, AgentForeign (the card is somebody else's), CardKeyEnded, DomainUnknown, AgentNameTaken, AgentWalletTaken.
     Sources: AINP registration; AMOCA agents; Proof-of-Service registry capabilities.
     """
     signer = require_own_card(tx, card, by, at=at)
     listed_in = domains_named(tx, card.domains)
-    agent = admit(tx, card, signer, by=by, at=at)
+    agent = admit(tx, card, signer, by=by, at=at, ttl_s=ttl_s)
     if agent is None:
-        current = agent_of(tx, by)
-        seen = heartbeat(tx, by, current.ttl_s, at)
+        seen = heartbeat(tx, by, ttl_s or agent_of(tx, by).ttl_s, at)
         return Registration(agent=seen, version=seen.version, created=False)
     created = describe(tx, agent, card, signer, listed_in)
     publish(tx, registered_event(agent, card, listed_in))
@@ -239,14 +228,6 @@ def expire_agents(tx: Tx, *, limit: int = 100) -> int:
     return len(silent)
 
 
-def cache_usefulness(tx: Tx, scores: Mapping[Did, Decimal], *, at: datetime) -> int:
-    """Write computed usefulness (0 to 100) beside the agents, in one statement; returns how many agents it met.
-
-    Raises UsefulnessUnfit. Source: AINP usefulness cache.
-    """
-    return tx.run(CACHE_USEFULNESS, dids=list(scores), scores=list(scores.values()), at=at)
-
-
 # ---------------------------------------------------------------------------------------------------------------
 # What a registration consists of
 
@@ -271,9 +252,10 @@ def domains_named(tx: Tx, names: tuple[str, ...]) -> list[Domain]:
     return list({(found := by_name[name.casefold()]).id: found for name in names}.values())
 
 
-def admit(tx: Tx, card: CardProfile, signer: CardSigner, *, by: Did, at: datetime) -> Agent | None:
+def admit(tx: Tx, card: CardProfile, signer: CardSigner, *, by: Did, at: datetime, ttl_s: int | None) -> Agent | None:
     """Write the agent's row; None when the card is the current one and the agent has not retired."""
-    identity.remember_key(tx, by, signer.public_key, at=at)
+    if did_public_key(by) in (None, signer.public_key):  # a key that was rotated in is on record since then
+        identity.remember_key(tx, by, signer.public_key, at=at)
     creator = identity.ensure_user(tx, by, at=at)
     identity.become_developer(tx, creator.id)
     slug = free_slug(tx, card)
@@ -288,8 +270,8 @@ def admit(tx: Tx, card: CardProfile, signer: CardSigner, *, by: Did, at: datetim
         wallet=card.wallet,
         public_key=signer.public_key,
         content_hash=card.content_hash,
-        ttl_s=TTL_S_DEFAULT,
-        expires_at=at + timedelta(seconds=TTL_S_DEFAULT),
+        ttl_s=TTL_S_DEFAULT if ttl_s is None else ttl_s,
+        asked_ttl_s=ttl_s,
         creator=creator.id,
         at=at,
     )

@@ -36,12 +36,15 @@ class Heartbeat:
 
 
 @router.post("/api/agents", response_model=Registration, status_code=201, openapi_extra=CARD_BODY)
-def register(call: SignedCall) -> Response:
-    """Register the signing agent with its signed card, or a new version of it; the same card again changes nothing."""
+def register(call: SignedCall, ttl_s: Annotated[int | None, Query(ge=30, le=2_592_000)] = None) -> Response:
+    """Register the signing agent with its signed card, or a new version of it; the same card again changes nothing.
+
+    `ttl_s`: seconds for which it stays without a sign of life; left out, as before, or a day.
+    """
 
     def write(tx: Tx) -> Registration:
         card = read_card(call.body, key_of_did=lambda did, key_id: signing_key(tx, did, key_id, at=tx.at))
-        return commands.register_agent(tx, card, by=call.did, at=tx.at)
+        return commands.register_agent(tx, card, by=call.did, at=tx.at, ttl_s=ttl_s)
 
     return call.command(write, status=201)
 

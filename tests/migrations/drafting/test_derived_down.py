@@ -171,7 +171,7 @@ def test_the_derived_way_back_restores_the_catalog(derive, dsn, directory, up):
     with connect(dsn) as connection:
         before = snapshot(connection)
     migrate.up(dsn, directory, to=B)
-    migrate.down(dsn, directory, to=A)
+    migrate.down(dsn, directory, to=A, options=migrate.Options(lose_data=True))
     with connect(dsn) as connection:
         after = snapshot(connection)
 

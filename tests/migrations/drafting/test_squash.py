@@ -16,6 +16,7 @@ from hansa.migrate.testing import scratch
 A, B, C, D = (f"2026010{n}T000000_{name}" for n, name in enumerate(("a", "b", "c", "d"), start=1))
 AT = datetime(2026, 5, 1, tzinfo=UTC)
 S = "20260501T000000_start"
+LOSING = migrate.Options(lose_data=True)
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_an_empty_database_runs_the_one_as_it_ran_the_many(four, dsn, directory,
     one = catalog(dsn)
     verified = migrate.verify(dsn, directory)
     seeded = migrate.seed(dsn, directory)
-    migrate.down(dsn, directory, everything=True)
+    migrate.down(dsn, directory, everything=True, options=LOSING)
 
     assert folder.name == S
     assert [revision.id for revision in load(directory)] == [S, D]
@@ -106,7 +107,7 @@ def test_a_database_that_has_them_all_takes_the_one_as_applied_without_running_i
     assert migrate.seed(dsn, directory).revisions == ()
     assert migrate.drift(dsn).ok
     assert migrate.down(dsn, directory, steps=1).revisions == (D,)
-    assert migrate.down(dsn, directory, everything=True).revisions == (S,)
+    assert migrate.down(dsn, directory, everything=True, options=LOSING).revisions == (S,)
 
 
 def test_a_database_that_has_only_some_of_them_is_refused_by_name(four, dsn, directory, ask):

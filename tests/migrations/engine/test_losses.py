@@ -131,3 +131,27 @@ def test_many_rows_are_not_counted_to_the_end(folder, dsn, ask):
         migrate.down(dsn, folder.path, everything=True)
 
     assert ask("SELECT count(*) FROM a") == [(1500,)]
+
+
+def test_a_script_that_says_it_loses_nothing_is_believed(folder, dsn, ask):
+    folder.table(A, "a")
+    down = "-- down: loses nothing\nALTER TABLE a ADD COLUMN told text; UPDATE a SET told = note; ALTER TABLE a DROP COLUMN note;"
+    folder.revision(B, up="ALTER TABLE a ADD COLUMN note text;", down=down)
+    migrate.up(dsn, folder.path)
+    ask("INSERT INTO a VALUES (1, 'x')")
+
+    migrate.down(dsn, folder.path, steps=1)
+
+    assert ask("SELECT n, told FROM a") == [(1, "x")]
+
+
+def test_one_such_script_does_not_speak_for_the_others(folder, dsn, ask):
+    folder.table(A, "a")
+    folder.revision(B, up="ALTER TABLE a RENAME TO z;", down="-- down: loses nothing\nALTER TABLE z RENAME TO a;")
+    migrate.up(dsn, folder.path)
+    ask("INSERT INTO z VALUES (1)")
+
+    with pytest.raises(DataWouldBeLost, match=r"public\.z \(1 row\)"):
+        migrate.down(dsn, folder.path, everything=True)
+
+    assert ask("SELECT n FROM z") == [(1,)]

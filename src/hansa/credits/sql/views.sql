@@ -39,5 +39,12 @@ SELECT 'hold', hold.id::text,
          JOIN credits.postings AS posting ON posting.transaction_id = movement.id
         WHERE movement.hold_id = hold.id
           AND posting.bucket = 'reserved') AS kept
- WHERE kept.reserved <> CASE WHEN hold.state = 'held' THEN hold.amount ELSE 0 END;
+ WHERE kept.reserved <> CASE WHEN hold.state = 'held' THEN hold.amount ELSE 0 END
+UNION ALL
+SELECT 'system', account.account,
+       format('at least %s is said to be there, its postings say %s', account.balance, summed.balance)
+  FROM credits.credit_accounts AS account
+  JOIN credits.system_balances AS summed ON summed.account = account.account
+ WHERE account.balance > summed.balance
+    OR (summed.balance < 0 AND account.account <> 'system:mint');
 COMMENT ON VIEW credits.discrepancies IS 'Every way in which the books could be wrong, one row each; empty when they are right.';

@@ -1,7 +1,7 @@
 """What can be done with a task, from its making to its payment."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from hansa.credits.commands import release
 from hansa.credits.events import HoldLapsed
@@ -71,7 +71,7 @@ def create_task(
 ) -> Task:
     """Make a task of an accepted deal; from now on the deal is settled by accepting the task's delivery only.
 
-    Price, seller and due date are those of the deal.
+    Price, seller and due date are those of the deal; a deal that promises no delivery time makes a task without one.
     Raises NegotiationUnknown, NotAParticipant, OnlyTheBuyer, DealNotAccepted, DealHasATask, DealBound,
     TaskDomainUnknown, TaskUnfit. Source: AMOCA tasks.
     """
@@ -95,7 +95,7 @@ def create_task(
         budget=deal.price,
         payment_type=details.payment_type,
         estimated_hours=details.estimated_hours,
-        due_date=deal.accepted_at + timedelta(seconds=int(deal.current_proposal["delivery_s"])),
+        due_date=deal.due_at,
         expires_at=hold_of(tx, deal.hold_id).expires_at,
         metadata=details.metadata,
     )

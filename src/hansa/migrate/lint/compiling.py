@@ -119,7 +119,7 @@ class _Compiler:
 
     def _run(self, revision: Revision, file: str) -> None:
         direction = file.removesuffix(".sql")
-        with locked(self.dsn, Options()) as session:
+        with locked(self.dsn, Options(lose_data=True)) as session:  # what there is was made by the scripts themselves
             if revision.operations:
                 run_stepwise(session, revision, direction)
             elif revision.transactional:

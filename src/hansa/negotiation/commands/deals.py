@@ -18,7 +18,7 @@ from hansa.kernel.ids import IntentId, NegotiationId
 from hansa.kernel.money import Asset, Credits
 from hansa.negotiation import queries
 from hansa.negotiation.errors import IntentForeign, SelfHire, TermsImpossible
-from hansa.negotiation.events import DealAccepted, DealExpired, DealOpened, DealRejected, DealSettled, ProposalMade
+from hansa.negotiation.events import DealAccepted, DealExpired, DealOpened, DealRejected, DealSettled
 from hansa.negotiation.models import PRICE_MAX, Intent, Negotiation, Paid, Settlement, Terms
 from hansa.negotiation.queries import COLUMNS
 from hansa.proof import commands as proof
@@ -27,7 +27,7 @@ from hansa.proof.models import Outcome
 TTL_DEFAULT = timedelta(hours=1)
 """How long a negotiation stays open unless its initiator says otherwise (AINP)."""
 SETTLE_WITHIN = timedelta(days=7)
-"""How long the money of an accepted deal is held beyond the promised delivery time."""
+"""How long the money of an accepted deal is held, beyond the promised delivery time if there is one."""
 
 INTEND = Query(
     Intent,
@@ -45,18 +45,8 @@ OPEN = Query(
       FROM negotiation.open(
            %(intent)s, %(initiator)s, %(responder)s, %(decision)s, %(max_rounds)s::integer, %(ttl)s,
            (NULL, 1, NULL, %(price)s, %(delivery_s)s, %(quality)s, %(agent)s, %(broker)s, %(validator)s, %(pool)s,
-            %(custom)s, 0, now())::negotiation.rounds)
-    """,
-)
-
-PROPOSE = Query(
-    Negotiation,
-    f"""
-    SELECT {COLUMNS}
-      FROM negotiation.propose(
-           %(negotiation)s, %(by)s,
-           (NULL, 1, NULL, %(price)s, %(delivery_s)s, %(quality)s, %(agent)s, %(broker)s, %(validator)s, %(pool)s,
-            %(custom)s, 0, now())::negotiation.rounds)
+            %(custom)s, 0, now())::negotiation.rounds,
+           %(accepts_at)s, %(round_s)s::integer)
     """,
 )
 
@@ -72,7 +62,7 @@ REJECT = Query(
     Negotiation,
     f"""
     SELECT {COLUMNS}
-      FROM negotiation.reject(%(negotiation)s, %(by)s)
+      FROM negotiation.reject(%(negotiation)s, %(by)s, %(reason)s)
     """,
 )
 
@@ -140,12 +130,16 @@ def initiate(
     terms: Terms,
     max_rounds: int = 10,
     ttl: timedelta = TTL_DEFAULT,
+    round_s: int | None = None,
+    accepts_at: Decimal | None = None,
     at: datetime,
 ) -> Negotiation | Denied:
     """Open a negotiation with an offer, if the hire gate lets this pair deal.
 
-    Raises SelfHire, TermsImpossible, RoundLimitImpossible, PartyUnknown, IntentUnknown, IntentForeign.
-    Source: AINP initiate.
+    `round_s` gives each party that many seconds to answer; None: only `ttl` counts. `accepts_at` is a standing
+    acceptance (proposals.py); None: the initiator accepts by itself alone.
+    Raises SelfHire, TermsImpossible, PriceAboveBudget, RoundLimitImpossible, RoundTimeImpossible,
+    StandingAcceptanceImpossible, PartyUnknown, IntentUnknown, IntentForeign. Source: AINP initiate.
     """
     if by == responder:
         raise SelfHire
@@ -165,21 +159,12 @@ def initiate(
         decision=decision.id,
         max_rounds=max_rounds,
         ttl=ttl,
+        accepts_at=accepts_at,
+        round_s=round_s,
         **columns(terms),
     )
     publish(tx, DealOpened(**parties(negotiation), intent=intent, price=terms.price))
     return negotiation
-
-
-def propose(tx: Tx, negotiation: NegotiationId, *, by: Did, terms: Terms) -> Negotiation:
-    """Answer the proposal on the table with another one.
-
-    Raises NegotiationUnknown, NotAParticipant, NegotiationClosed, NegotiationExpired, NotYourTurn, RoundsUsedUp,
-    TermsImpossible. Source: AINP propose.
-    """
-    changed = tx.one(PROPOSE, negotiation=negotiation, by=by, **columns(terms))
-    publish(tx, ProposalMade(**parties(changed), round=changed.round, by=by, price=terms.price))
-    return changed
 
 
 def accept(
@@ -189,7 +174,8 @@ def accept(
 
     `seen_round` names the proposal that was seen: another one on the table is refused (ProposalChanged). The hire gate is
     asked again, since trust may have changed while the parties talked.
-    Raises what `propose` raises, and InsufficientFunds. Source: AINP accept.
+    Raises what `propose` raises, PriceAboveBudget when the intent's other deals leave too little of its budget, and
+    InsufficientFunds. Source: AINP accept.
     """
     seen = queries.negotiation_of(tx, negotiation, seen_by=by)
     decision = hire_gate(
@@ -202,7 +188,6 @@ def accept(
     )
     if decision.outcome is Verdict.DENY:
         return denied(decision)
-    settle_within = SETTLE_WITHIN + timedelta(seconds=int(seen.current_proposal["delivery_s"]))
     deal = tx.one(
         ACCEPT,
         negotiation=negotiation,
@@ -210,21 +195,27 @@ def accept(
         # The gate has judged the price that was read above, so no other proposal may be sealed under its decision.
         round=seen.round if seen_round is None else seen_round,
         decision=decision.id,
-        settle_within=settle_within,
+        settle_within=SETTLE_WITHIN + (seen.delivery or timedelta(0)),
     )
     publish(tx, DealAccepted(**parties(deal), price=deal.price))
     return deal
 
 
 def reject(tx: Tx, negotiation: NegotiationId, *, by: Did, reason: str = "") -> Negotiation:
-    """End an open negotiation without a deal. Raises what `propose` raises, except NotYourTurn. Source: AINP reject."""
-    ended = tx.one(REJECT, negotiation=negotiation, by=by)
+    """End an open negotiation without a deal; the reason stays with it.
+
+    Raises what `propose` raises, except NotYourTurn, and RejectionTooLong. Source: AINP reject.
+    """
+    ended = tx.one(REJECT, negotiation=negotiation, by=by, reason=reason)
     publish(tx, DealRejected(**parties(ended), by=by, reason=reason))
     return ended
 
 
 def expire_stale(tx: Tx, *, limit: int = 100) -> int:
-    """End open negotiations whose time is over; returns how many. Source: AINP expire_stale_negotiations."""
+    """End open negotiations whose time, or whose round's time, is over; returns how many.
+
+    Source: AINP expire_stale_negotiations.
+    """
     expired = tx.all(EXPIRE_STALE, limit=limit)
     for negotiation in expired:
         publish(tx, DealExpired(**parties(negotiation), was_accepted=False))
@@ -298,8 +289,9 @@ def outcome_of(tx: Tx, deal: Negotiation, paid: Paid, fulfilment: Fulfilment) ->
         asset=Asset.CREDIT,
         # A signed card proves a key, and keys are free: only an account that somebody verified makes a payer scarce.
         payer_verified=identity.user_of(tx, deal.initiator_did).is_verified,
+        intent=deal.intent_id,
         started_at=deal.accepted_at,
-        due_at=deal.accepted_at + timedelta(seconds=int(deal.current_proposal["delivery_s"])),
+        due_at=deal.due_at,
         delivered_at=fulfilment.delivered_at or paid.settled_at,
         settled_at=paid.settled_at,
         facts={"negotiation": str(deal.id), "movement": str(paid.movement_id), "proposal": deal.final_proposal},
@@ -317,15 +309,16 @@ def denied(decision: Decision) -> Denied:
 
 
 def columns(terms: Terms) -> JsonObject:
-    """Terms as the columns of a round."""
+    """Terms as the columns of a round; what is not stated is NULL."""
+    split = terms.split
     return {
         "price": terms.price,
         "delivery_s": terms.delivery_s,
         "quality": terms.quality,
-        "agent": terms.split.agent,
-        "broker": terms.split.broker,
-        "validator": terms.split.validator,
-        "pool": terms.split.pool,
+        "agent": split and split.agent,
+        "broker": split and split.broker,
+        "validator": split and split.validator,
+        "pool": split and split.pool,
         "custom": terms.custom,
     }
 

@@ -38,7 +38,11 @@ def fold_reputation(tx: Tx, ref: str, *, at: datetime) -> Rescored | None:
 
 
 def fold_trust(tx: Tx, ref: str) -> TrustChanged | None:
-    """Count one piece of work towards the trust in its agent; None when it was counted before. Source: AINP."""
+    """Count one piece of evidence towards the trust in its agent, by its weight; None when it was counted before.
+
+    The weight is what its work cost, and is kept with it for ever: another policy changes reputations, not trust.
+    Source: AINP.
+    """
     changed = tx.maybe(FOLD_TRUST, ref=ref)
     if changed is not None:
         publish(tx, changed)

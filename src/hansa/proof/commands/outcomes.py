@@ -12,6 +12,7 @@ from hansa.infra.seal import KeyRing
 from hansa.kernel.dids import Did, did_public_key
 from hansa.kernel.ids import WorkLogId
 from hansa.proof import records
+from hansa.proof.commands.receipts import open_receipt
 from hansa.proof.errors import OutcomeOfAnotherAgent, WorkOfAnotherAgent
 from hansa.proof.events import OutcomeRecorded, WorkPublished
 from hansa.proof.models import Outcome, UpdateTrigger, WorkLog
@@ -57,11 +58,14 @@ WRITE_REPUTATION_EVENT = Query(
     """,
 )
 
+# Whether work was good is what its payer says by accepting it, whenever it came; a payer nobody knows says nothing.
 WRITE_TRUST_EVENT = Query(
     int,
     """
-    INSERT INTO proof.trust_events (ref, agent_did, outcome, started_at, due_at, delivered_at, occurred_at)
-    VALUES (%(ref)s, %(agent)s, %(outcome)s, %(started_at)s, %(due_at)s, %(delivered_at)s, %(settled_at)s)
+    INSERT INTO proof.trust_events
+           (ref, agent_did, kind, outcome, started_at, due_at, delivered_at, competence, occurred_at)
+    SELECT %(ref)s, %(agent)s, 'work', %(outcome)s, %(started_at)s, %(due_at)s, %(delivered_at)s,
+           CASE WHEN %(payer_verified)s THEN proof.reliability_sample(%(outcome)s, NULL) END, %(settled_at)s
     """,
 )
 
@@ -79,6 +83,8 @@ PUBLISH_LOG = Query(
 def record_outcome(tx: Tx, outcome: Outcome, keys: KeyRing) -> WorkLog:
     """Write down how a piece of work ended: its sealed log, and its evidence for reputation and trust; once.
 
+    Work that did not fail also gets a receipt, on which client and committee can attest it.
+
     Belongs into the transaction that settles, so that settled work without a log cannot exist. The numbers follow
     in a reaction to `OutcomeRecorded`. The same subject again changes nothing and gives the log that exists.
     Raises AgentNotRegistered, OutcomeImpossible, OutcomeOfAnotherAgent. Source: Proof-of-Service registry.
@@ -87,6 +93,8 @@ def record_outcome(tx: Tx, outcome: Outcome, keys: KeyRing) -> WorkLog:
     if not write_log(tx, log, outcome, keys):
         return log_of_subject(tx, outcome)
     write_evidence(tx, log, outcome)
+    if outcome.outcome > 0:
+        open_receipt(tx, log, outcome)
     publish(tx, OutcomeRecorded(ref=outcome.ref, agent=outcome.agent, log=log))
     return work_log(tx, log)
 
@@ -143,6 +151,7 @@ def write_evidence(tx: Tx, log: WorkLogId, outcome: Outcome) -> None:
         started_at=outcome.started_at,
         due_at=outcome.due_at,
         delivered_at=outcome.delivered_at,
+        payer_verified=outcome.payer_verified,
         settled_at=outcome.settled_at,
     )
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from hansa.infra.db import JsonObject, Query, Tx
-from hansa.infra.outbox import publish
+from hansa.infra.outbox import publish, publish_all
 from hansa.kernel.dids import Did
 from hansa.kernel.ids import IntentId, WorkLogId
 from hansa.proof import sd_jwt
@@ -13,9 +13,8 @@ from hansa.proof.commands.credentials import VCT
 from hansa.proof.commands.disclosures import house_key
 from hansa.proof.errors import AttestationsTooMany, HouseKeyMissing, WorkOfAnotherAgent
 from hansa.proof.events import UsefulnessChanged, UsefulWorkProven
-from hansa.proof.models import UsefulnessDue, UsefulnessProof, WorkType
+from hansa.proof.models import UsefulnessProof, UsefulnessRefreshed, WorkType
 from hansa.proof.queries import USEFULNESS_COLUMNS, work_log
-from hansa.registry.commands import cache_usefulness
 
 ATTESTATIONS_MAX = 5
 
@@ -23,25 +22,29 @@ RECORD = Query(
     UsefulnessProof,
     f"""
     INSERT INTO proof.usefulness_proofs
-           (intent_id, agent_did, work_type, metrics, attestations, trace_id, usefulness_score)
-    VALUES (%(intent)s, %(agent)s, %(work_type)s, %(metrics)s, %(attestations)s, %(trace)s,
-            proof.usefulness_score(%(work_type)s, %(metrics)s, cardinality(%(attestations)s::text[]) > 0))
+           (intent_id, agent_did, work_type, metrics, attestations, trace_id, worked_at)
+    VALUES (%(intent)s, %(agent)s, %(work_type)s, %(metrics)s, %(attestations)s, %(trace)s, %(worked_at)s)
     RETURNING {USEFULNESS_COLUMNS}
     """,
 )
 
+# All agents in one statement: the registry's routine writes beside those only whose number is another one.
 # What is right is said again once an hour, so that its time tells whether somebody still looks.
-DUE = Query(
-    UsefulnessDue,
+REFRESH = Query(
+    UsefulnessRefreshed,
     """
-    SELECT agent.did AS agent, coalesce(recent.score, 0.00) AS score, agent.usefulness_score_cached AS previous
-      FROM registry.agents AS agent
-      LEFT JOIN proof.recent_usefulness AS recent ON recent.agent_did = agent.did
-     WHERE agent.usefulness_score_cached <> coalesce(recent.score, 0)
-        OR (recent.proofs > 0
-            AND coalesce(agent.usefulness_last_updated, '-infinity') < %(at)s::timestamptz - interval '1 hour')
-     ORDER BY agent.usefulness_last_updated NULLS FIRST, agent.did
-     LIMIT %(limit)s
+    WITH due AS MATERIALIZED (
+        SELECT agent.did, coalesce(recent.score, 0.00) AS score
+          FROM registry.agents AS agent
+          LEFT JOIN proof.recent_usefulness AS recent ON recent.agent_did = agent.did
+         WHERE agent.usefulness_score_cached <> coalesce(recent.score, 0)
+            OR (recent.proofs > 0
+                AND coalesce(agent.usefulness_last_updated, '-infinity') < %(at)s::timestamptz - interval '1 hour')
+    )
+    SELECT refreshed.agent, refreshed.score, refreshed.previous
+      FROM (SELECT array_agg(due.did) AS dids, array_agg(due.score) AS scores FROM due) AS gathered
+     CROSS JOIN LATERAL registry.cache_usefulness(gathered.dids, gathered.scores, %(at)s) AS refreshed
+     ORDER BY refreshed.agent
     """,
 )
 
@@ -54,6 +57,7 @@ def record_usefulness(
     work_type: WorkType,
     metrics: JsonObject,
     trace: str,
+    worked_at: datetime,
     attestations: Sequence[str] = (),
     house: Did | None = None,
     at: datetime,
@@ -61,9 +65,11 @@ def record_usefulness(
     """Write down what an agent says it did, scored by the metric of its type of work; once per trace.
 
     An attestation is a work credential of the house, presented by the agent for the audience `house` with the trace
-    as nonce; with one the score is a tenth higher. Raises AgentNotRegistered, WorkTypeUnknown, MetricUnfit,
-    MetricsMalformed, TraceMalformed, UsefulWorkProvenBefore, AttestationsTooMany, WorkOfAnotherAgent, HouseKeyMissing
-    and every refusal of `sd_jwt_errors`. Source: AINP proofs of useful work.
+    as nonce; with one the score is a tenth higher. Score and limits are kept by the database, by its own clock, also
+    against whoever writes the table itself. Raises AgentNotRegistered, WorkTypeUnknown, MetricUnfit, MetricsMalformed,
+    TraceMalformed, UsefulWorkProvenBefore, AttestationsTooMany, WorkOfAnotherAgent, HouseKeyMissing, WorkUntimely,
+    ProofsTooMany, TopScoresTooMany, ProofTooSoon and every refusal of `sd_jwt_errors`.
+    Source: AINP proofs of useful work.
     """
     if len(attestations) > ATTESTATIONS_MAX:  # before any of them costs a signature check
         raise AttestationsTooMany
@@ -77,6 +83,7 @@ def record_usefulness(
         metrics=metrics,
         attestations=list(attestations),
         trace=trace,
+        worked_at=worked_at,
     )
     publish(tx, UsefulWorkProven(proof=proven.id, agent=by, work_type=work_type, score=proven.usefulness_score))
     return proven
@@ -98,11 +105,13 @@ def require_own_work(tx: Tx, presentation: str, *, by: Did, trace: str, house: D
         raise WorkOfAnotherAgent
 
 
-def refresh_usefulness(tx: Tx, *, at: datetime, limit: int = 1000) -> int:
-    """Bring the usefulness beside each agent to the average of its last 30 days; returns how many were brought."""
-    due = tx.all(DUE, at=at, limit=limit)
-    cache_usefulness(tx, {row.agent: row.score for row in due}, at=at)
-    for row in due:
-        if row.score != row.previous:
-            publish(tx, UsefulnessChanged(agent=row.agent, score=row.score))
-    return len(due)
+def refresh_usefulness(tx: Tx, *, at: datetime) -> int:
+    """Bring the usefulness beside all agents to the average of their last 30 days, in one statement.
+
+    Returns beside how many it wrote. Source: AINP usefulness cache.
+    """
+    refreshed = tx.all(REFRESH, at=at)
+    publish_all(
+        tx, [UsefulnessChanged(agent=row.agent, score=row.score) for row in refreshed if row.score != row.previous]
+    )
+    return len(refreshed)

@@ -28,15 +28,15 @@ BEGIN
     -- The day of the settlement is generated after this trigger, from a column that is compared.
     IF TG_OP = 'UPDATE'
        AND OLD.fold_position IS NULL
-       AND to_jsonb(NEW) - '{fold_position,settled_on}'::text[]
-           = to_jsonb(OLD) - '{fold_position,settled_on}'::text[] THEN
+       AND to_jsonb(NEW) - '{fold_position,settled_on,weight}'::text[]
+           = to_jsonb(OLD) - '{fold_position,settled_on,weight}'::text[] THEN
         RETURN NEW;
     END IF;
     RAISE EXCEPTION 'evidence is append only, and it is counted once'
         USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
 END
 $$;
-COMMENT ON FUNCTION proof.keep_evidence IS 'Lets evidence be marked as counted, once, and nothing else.';
+COMMENT ON FUNCTION proof.keep_evidence IS 'Lets evidence be marked as counted, with its weight, once, and nothing else.';
 
 CREATE TRIGGER reputation_evidence_kept BEFORE UPDATE OR DELETE ON proof.reputation_events
     FOR EACH ROW EXECUTE FUNCTION proof.keep_evidence();
@@ -363,7 +363,7 @@ END
 $$;
 COMMENT ON FUNCTION proof.rebuild_reputation IS 'Adopt a policy and work out every reputation anew from all evidence; folding waits meanwhile.';
 
--- Trust: how it fades, what a piece of work says about it, counting evidence.
+-- Trust: how it fades, what each piece of evidence says and weighs, counting evidence.
 
 CREATE FUNCTION proof.apply_trust_decay(p_score double precision, p_days double precision, p_rate double precision DEFAULT 0.977)
 RETURNS double precision
@@ -404,14 +404,54 @@ AS $$ SELECT CASE
 END $$;
 COMMENT ON FUNCTION proof.reliability_sample IS '0.95 for accepted work, 0.5 for work accepted in part or very late, 0.05 for failed work.';
 
+-- The one place that says which sample each kind of evidence gives; NULL: it says nothing about that dimension.
+CREATE FUNCTION proof.trust_samples(p_event proof.trust_events)
+RETURNS TABLE (reliability double precision, honesty double precision, competence double precision,
+               timeliness double precision)
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$
+SELECT CASE (p_event).kind WHEN 'work' THEN proof.reliability_sample((p_event).outcome, punctual.timeliness)
+                           ELSE (p_event).reliability END,
+       (p_event).honesty, (p_event).competence, punctual.timeliness
+  FROM (SELECT proof.timeliness_sample((p_event).started_at, (p_event).due_at,
+                                       (p_event).delivered_at) AS timeliness) AS punctual
+$$;
+COMMENT ON FUNCTION proof.trust_samples IS 'What a piece of evidence says about each dimension of trust, 0 to 1; NULL: nothing.';
+
+-- Ordinals are drawn in the order of counting, under the lock of the agent's vector: settlements of one pair that
+-- arrive together still weigh 1, 1/2, 1/4. Counting stops at 60, where the weight is nothing anyway.
+CREATE FUNCTION proof.trust_weight(p_event proof.trust_events)
+RETURNS double precision
+LANGUAGE sql STABLE SET search_path = ''
+AS $$
+SELECT coalesce(
+    (SELECT work.weight FROM proof.trust_events AS work
+      WHERE work.ref = (p_event).work_ref AND work.fold_position IS NOT NULL),
+    (SELECT proof.offered_weight(proof.adopted_policy(), settled.asset, settled.fee, 1 + before.settlements,
+                                 settled.payer_related)
+       FROM proof.reputation_events AS settled
+      CROSS JOIN LATERAL (
+            SELECT count(*) AS settlements
+              FROM (SELECT
+                      FROM proof.reputation_events AS earlier
+                      JOIN proof.trust_events AS counted ON counted.ref = earlier.ref
+                     WHERE earlier.payer_did = settled.payer_did
+                       AND earlier.agent_did = settled.agent_did
+                       AND counted.fold_position IS NOT NULL
+                     LIMIT 60) AS few) AS before
+      WHERE settled.ref = coalesce((p_event).work_ref, (p_event).ref)),
+    1)
+$$;
+COMMENT ON FUNCTION proof.trust_weight IS 'What a piece of evidence weighs if it is counted now: what its work cost, as for reputation; an attestation or dispute weighs what the work does that it is about, and 1 when it is about none.';
+
 -- Evidence older than the vector moves it less, by what it would have faded since.
 CREATE FUNCTION proof.trust_after(p_trust proof.trust_vector, p_event proof.trust_events, p_rate double precision)
 RETURNS proof.trust_vector
 LANGUAGE sql IMMUTABLE SET search_path = ''
 AS $$
 SELECT ROW(known.reliability + share.alpha * (coalesce(sample.reliability, known.reliability) - known.reliability),
-           known.honesty,
-           known.competence,
+           known.honesty + share.alpha * (coalesce(sample.honesty, known.honesty) - known.honesty),
+           known.competence + share.alpha * (coalesce(sample.competence, known.competence) - known.competence),
            known.timeliness + share.alpha * (coalesce(sample.timeliness, known.timeliness) - known.timeliness),
            greatest((p_trust).as_of, (p_event).occurred_at))::proof.trust_vector
   FROM (SELECT proof.towards_neutral((p_trust).reliability, idle.days, p_rate) AS reliability,
@@ -419,13 +459,11 @@ SELECT ROW(known.reliability + share.alpha * (coalesce(sample.reliability, known
                proof.towards_neutral((p_trust).competence, idle.days, p_rate) AS competence,
                proof.towards_neutral((p_trust).timeliness, idle.days, p_rate) AS timeliness
           FROM (SELECT proof.days_between((p_trust).as_of, (p_event).occurred_at) AS days) AS idle) AS known
- CROSS JOIN (SELECT 0.2 * power(p_rate, proof.days_between((p_event).occurred_at, (p_trust).as_of)) AS alpha) AS share
- CROSS JOIN (SELECT proof.reliability_sample((p_event).outcome, punctual.timeliness) AS reliability,
-                    punctual.timeliness
-               FROM (SELECT proof.timeliness_sample((p_event).started_at, (p_event).due_at,
-                                                    (p_event).delivered_at) AS timeliness) AS punctual) AS sample
+ CROSS JOIN (SELECT 0.2 * (p_event).weight
+                    * power(p_rate, proof.days_between((p_event).occurred_at, (p_trust).as_of)) AS alpha) AS share
+ CROSS JOIN proof.trust_samples(p_event) AS sample
 $$;
-COMMENT ON FUNCTION proof.trust_after IS 'The trust vector after one more piece of evidence: an exponential average with weight 0.2 on what had faded until then.';
+COMMENT ON FUNCTION proof.trust_after IS 'The trust vector after one more piece of weighed evidence: an exponential average with 0.2 of that weight on what had faded until then.';
 
 CREATE AGGREGATE proof.trust_replayed(proof.trust_events, double precision) (
     SFUNC = proof.trust_after,
@@ -450,8 +488,9 @@ BEGIN
     SELECT * INTO v_known FROM proof.trust_scores WHERE agent_did = v_event.agent_did FOR NO KEY UPDATE;
 
     UPDATE proof.trust_events
-       SET fold_position = nextval('proof.fold_positions')
-     WHERE ref = p_ref AND fold_position IS NULL;
+       SET fold_position = nextval('proof.fold_positions'), weight = proof.trust_weight(v_event)
+     WHERE ref = p_ref AND fold_position IS NULL
+    RETURNING * INTO v_event;
     IF NOT FOUND THEN
         RETURN;
     END IF;
@@ -463,7 +502,10 @@ BEGIN
     RETURN QUERY
     UPDATE proof.trust_scores
        SET reliability = v_trust.reliability, honesty = v_trust.honesty, competence = v_trust.competence,
-           timeliness = v_trust.timeliness, last_updated = v_trust.as_of
+           timeliness = v_trust.timeliness, last_updated = v_trust.as_of,
+           work_count = work_count + (v_event.kind = 'work')::integer,
+           attestation_count = attestation_count + (v_event.kind = 'attestation')::integer,
+           dispute_count = dispute_count + (v_event.kind = 'dispute')::integer
      WHERE agent_did = v_event.agent_did
     RETURNING *;
 END
@@ -545,3 +587,520 @@ COMMENT ON FUNCTION proof.keep_usefulness IS 'Keeps proofs of useful work as the
 
 CREATE TRIGGER usefulness_kept BEFORE UPDATE OR DELETE ON proof.usefulness_proofs
     FOR EACH ROW EXECUTE FUNCTION proof.keep_usefulness();
+
+-- Receipts. The one rule of the quorum: everybody who asks, asks here.
+
+CREATE TYPE proof.quorum_count AS (
+    passes integer,
+    fails integer,
+    accepted boolean,
+    k smallint,
+    m smallint,
+    reached boolean,
+    verdict proof.verdict
+);
+COMMENT ON TYPE proof.quorum_count IS 'How far the attestations of a receipt have come; verdict NULL: undecided.';
+
+CREATE FUNCTION proof.quorum(p_receipt uuid)
+RETURNS proof.quorum_count
+LANGUAGE sql STABLE SET search_path = ''
+AS $$
+SELECT ROW(counted.passes, counted.fails, counted.accepted, receipt.k, receipt.m, counted.passes >= receipt.k,
+           CASE WHEN counted.accepted AND counted.passes >= receipt.k THEN 'pass'
+                WHEN counted.fails > receipt.m - receipt.k THEN 'fail'
+           END)::proof.quorum_count
+  FROM proof.task_receipts AS receipt
+  LEFT JOIN proof.receipted_deals AS deal ON deal.receipt_id = receipt.id
+ CROSS JOIN LATERAL (
+       SELECT count(DISTINCT said.by_did) FILTER (WHERE said.kind = 'AUDIT_PASS' AND seated.sits)::integer AS passes,
+              count(DISTINCT said.by_did) FILTER (WHERE said.kind = 'AUDIT_FAIL' AND seated.sits)::integer AS fails,
+              coalesce(bool_or(said.kind = 'ACCEPTED' AND said.by_did = deal.client_did), false) AS accepted
+         FROM proof.task_attestations AS said
+        CROSS JOIN LATERAL (SELECT said.by_did = ANY (receipt.committee) AS sits) AS seated
+        WHERE said.receipt_id = receipt.id) AS counted
+ WHERE receipt.id = p_receipt
+$$;
+COMMENT ON FUNCTION proof.quorum IS 'pass: the client accepted and k different members of the committee say that the work passes. fail: more than m - k say that it fails, so k of m seats can no longer pass. NULL: neither yet.';
+
+-- Whoever attests shares the lock on the receipt, whoever ends it wants it alone: no word arrives after the count.
+CREATE FUNCTION proof.check_attestation()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_receipt proof.task_receipts;
+    v_client text;
+BEGIN
+    SELECT * INTO v_receipt FROM proof.task_receipts WHERE id = NEW.receipt_id FOR SHARE;
+    SELECT client_did INTO v_client FROM proof.receipted_deals WHERE receipt_id = NEW.receipt_id;
+    IF v_receipt.id IS NULL THEN
+        RAISE EXCEPTION 'there is no receipt %', NEW.receipt_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_known';
+    ELSIF NEW.kind = 'ACCEPTED' AND NEW.by_did IS DISTINCT FROM v_client THEN
+        RAISE EXCEPTION 'only the client accepts the work'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'work_accepted_by_its_client';
+    ELSIF NEW.kind <> 'ACCEPTED' AND (NEW.by_did = ANY (v_receipt.committee)) IS NOT TRUE THEN
+        RAISE EXCEPTION 'only members of the committee audit the work'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'work_audited_by_its_committee';
+    ELSIF v_receipt.state <> 'pending' THEN
+        RAISE EXCEPTION 'the receipt is %', v_receipt.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_pending_to_attest',
+                  DETAIL = jsonb_build_object('state', v_receipt.state);
+    ELSIF v_receipt.due_at <= clock_timestamp() THEN
+        RAISE EXCEPTION 'the time for attestations ended at %', v_receipt.due_at
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'attestation_in_time',
+                  DETAIL = jsonb_build_object('due_at', v_receipt.due_at);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION proof.check_attestation IS 'Lets the client accept and the committee audit, while the receipt is pending and in time; nobody else, and nothing later.';
+
+CREATE TRIGGER attestation_checked BEFORE INSERT ON proof.task_attestations
+    FOR EACH ROW EXECUTE FUNCTION proof.check_attestation();
+
+CREATE FUNCTION proof.keep_as_attested()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    RAISE EXCEPTION 'what was drawn and what was attested stays as it was'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
+END
+$$;
+COMMENT ON FUNCTION proof.keep_as_attested IS 'Keeps draws, attestations and the deals behind receipts as they were written.';
+
+CREATE TRIGGER attestations_kept BEFORE UPDATE OR DELETE ON proof.task_attestations
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_as_attested();
+CREATE TRIGGER draws_kept BEFORE UPDATE OR DELETE ON proof.committee_draws
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_as_attested();
+CREATE TRIGGER receipted_deals_kept BEFORE UPDATE OR DELETE ON proof.receipted_deals
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_as_attested();
+
+-- A trigger and no routine alone: psql has the rights of the application, and must not end a receipt otherwise either.
+CREATE FUNCTION proof.keep_receipt()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_verdict proof.verdict;
+BEGIN
+    IF TG_OP = 'DELETE'
+       OR to_jsonb(NEW) - '{state,committee,drawn_at,due_at,ended_at}'::text[]
+          <> to_jsonb(OLD) - '{state,committee,drawn_at,due_at,ended_at}'::text[] THEN
+        RAISE EXCEPTION 'a receipt stays as it was written'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'evidence_is_append_only';
+    ELSIF OLD.state <> 'pending' THEN
+        RAISE EXCEPTION 'the receipt is % already', OLD.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_ends_once';
+    ELSIF OLD.committee IS NOT NULL
+          AND (NEW.committee, NEW.drawn_at, NEW.due_at) IS DISTINCT FROM
+              (OLD.committee, OLD.drawn_at, OLD.due_at) THEN
+        RAISE EXCEPTION 'the committee was drawn at %', OLD.drawn_at
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'committee_is_drawn_once';
+    ELSIF NEW.state = 'pending' THEN
+        RETURN NEW;
+    END IF;
+    v_verdict := (proof.quorum(NEW.id)).verdict;
+    IF NOT (CASE NEW.state
+                WHEN 'finalized' THEN coalesce(v_verdict = 'pass', false)
+                WHEN 'rejected' THEN coalesce(v_verdict = 'fail', false)
+                WHEN 'expired' THEN v_verdict IS NULL AND coalesce(NEW.due_at <= clock_timestamp(), false)
+                ELSE NEW.committee IS NULL
+            END) THEN
+        RAISE EXCEPTION 'the attestations do not make the receipt %', NEW.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_ends_by_its_quorum';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION proof.keep_receipt IS 'Lets a committee be drawn once, and a receipt end once: as its quorum says, when its time is over without one, or because nobody could sit.';
+
+CREATE TRIGGER receipt_kept BEFORE UPDATE OR DELETE ON proof.task_receipts
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_receipt();
+
+CREATE FUNCTION proof.seat_committee(
+    p_receipt uuid, p_work_hash text, p_previous text, p_seed text, p_candidates jsonb, p_members text[], p_digest text
+)
+RETURNS SETOF proof.task_receipts
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF (SELECT count(DISTINCT member) FROM unnest(p_members) AS member
+         WHERE p_candidates @> jsonb_build_array(jsonb_build_object('agent', member))) <> cardinality(p_members)
+       OR EXISTS (SELECT FROM proof.receipted_deals
+                   WHERE receipt_id = p_receipt AND client_did = ANY (p_members)) THEN
+        RAISE EXCEPTION 'a committee is drawn from its candidates, and no party sits in it'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'committee_of_candidates';
+    END IF;
+    INSERT INTO proof.committee_draws (receipt_id, position, work_hash, previous, seed, candidates, digest)
+    SELECT p_receipt, coalesce(max(position), 0) + 1, p_work_hash, p_previous, p_seed, p_candidates, p_digest
+      FROM proof.committee_draws;
+    RETURN QUERY
+    UPDATE proof.task_receipts AS receipt
+       SET committee = p_members, drawn_at = clock_timestamp(),
+           due_at = clock_timestamp() + make_interval(secs => policy.window_s)
+      FROM proof.attestation_rules AS policy
+     WHERE receipt.id = p_receipt
+    RETURNING receipt.*;
+END
+$$;
+COMMENT ON FUNCTION proof.seat_committee IS 'Write down a draw and give the receipt its committee; the time for attestations begins.';
+
+-- The lock waits for everybody who is attesting; what follows then sees what they said.
+CREATE FUNCTION proof.finalise_receipt(p_receipt uuid)
+RETURNS SETOF proof.task_receipts
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_receipt proof.task_receipts;
+    v_verdict proof.verdict;
+BEGIN
+    SELECT * INTO v_receipt FROM proof.task_receipts WHERE id = p_receipt FOR NO KEY UPDATE;
+    IF v_receipt.id IS NULL THEN
+        RAISE EXCEPTION 'there is no receipt %', p_receipt
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_known';
+    END IF;
+    v_verdict := (proof.quorum(p_receipt)).verdict;
+    IF v_receipt.state <> 'pending'
+       OR (v_verdict IS NULL AND coalesce(v_receipt.due_at > clock_timestamp(), true)) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    UPDATE proof.task_receipts
+       SET ended_at = clock_timestamp(),
+           state = CASE v_verdict WHEN 'pass' THEN 'finalized' WHEN 'fail' THEN 'rejected' ELSE 'expired'
+                   END::proof.receipt_state
+     WHERE id = p_receipt
+    RETURNING *;
+END
+$$;
+COMMENT ON FUNCTION proof.finalise_receipt IS 'End a receipt that has a verdict or whose time is over; no row when it ended before or is not due.';
+
+CREATE FUNCTION proof.check_stake()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT
+                     FROM credits.holds AS hold
+                    WHERE hold.id = NEW.hold_id
+                      AND hold.account = NEW.agent_did
+                      AND hold.purpose_kind = 'stake') THEN
+        RAISE EXCEPTION 'a stake is a hold on the account of its own agent'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'stake_is_a_hold_of_its_agent';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION proof.check_stake IS 'Keeps an agent from staking money of somebody else, or money that is held for a deal.';
+
+CREATE TRIGGER stake_checked BEFORE INSERT OR UPDATE ON proof.agent_stakes
+    FOR EACH ROW WHEN (NEW.hold_id IS NOT NULL) EXECUTE FUNCTION proof.check_stake();
+
+-- Whoever may not name the score, and the application may not, gets it from the formula.
+CREATE FUNCTION proof.score_usefulness()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF NEW.usefulness_score IS NULL THEN
+        NEW.usefulness_score :=
+            proof.usefulness_score(NEW.work_type, NEW.metrics, cardinality(NEW.attestations) > 0);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION proof.score_usefulness IS 'Scores a proof by the formula as it is written.';
+
+CREATE TRIGGER usefulness_scored BEFORE INSERT ON proof.usefulness_proofs
+    FOR EACH ROW EXECUTE FUNCTION proof.score_usefulness();
+
+CREATE FUNCTION proof.seconds_until(p_at timestamptz)
+RETURNS integer
+LANGUAGE sql VOLATILE SET search_path = ''
+AS $$ SELECT greatest(1, ceil(extract(epoch FROM p_at - clock_timestamp())))::integer $$;
+COMMENT ON FUNCTION proof.seconds_until IS 'Whole seconds to wait until an instant, at least one.';
+
+-- AINP's rules against made-up work. They are looked at after the row is in, so that what can never be taken is
+-- refused by its own name before anything is said of waiting, and under a lock of the agent, so that of two proofs at
+-- once one sees the other. Time is the database's: the application may not name created_at.
+CREATE FUNCTION proof.limit_usefulness()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_apart_s numeric := abs(extract(epoch FROM NEW.worked_at - NEW.created_at));
+    v_found record;
+BEGIN
+    IF v_apart_s > 300 THEN
+        RAISE EXCEPTION 'the proof says %, the clock of the house says %', NEW.worked_at, NEW.created_at
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'useful_work_is_of_now',
+                  DETAIL = jsonb_build_object('timestamp', NEW.worked_at, 'clock', NEW.created_at,
+                                              'apart_s', ceil(v_apart_s), 'apart_s_max', 300);
+    END IF;
+
+    PERFORM pg_advisory_xact_lock(hashtextextended('proof.usefulness ' || NEW.agent_did, 0));
+
+    SELECT count(*) AS proofs, min(latest.created_at) + interval '1 hour' AS free_at
+      INTO v_found
+      FROM (SELECT other.created_at
+              FROM proof.usefulness_proofs AS other
+             WHERE other.agent_did = NEW.agent_did
+               AND other.id <> NEW.id
+               AND other.created_at > NEW.created_at - interval '1 hour'
+               AND other.created_at <= NEW.created_at
+             ORDER BY other.created_at DESC
+             LIMIT 100) AS latest;
+    IF v_found.proofs >= 100 THEN
+        RAISE EXCEPTION 'an agent proves at most 100 pieces of work in an hour'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'hundred_proofs_an_hour',
+                  DETAIL = jsonb_build_object('proofs', v_found.proofs, 'proofs_max', 100, 'window_s', 3600,
+                                              'retry_after_s', proof.seconds_until(v_found.free_at));
+    END IF;
+
+    IF NEW.usefulness_score >= 99 THEN
+        SELECT count(*) AS proofs, min(latest.created_at) + interval '1 hour' AS free_at
+          INTO v_found
+          FROM (SELECT other.created_at
+                  FROM proof.usefulness_proofs AS other
+                 WHERE other.agent_did = NEW.agent_did
+                   AND other.id <> NEW.id
+                   AND other.usefulness_score >= 99
+                   AND other.created_at > NEW.created_at - interval '1 hour'
+                   AND other.created_at <= NEW.created_at
+                 ORDER BY other.created_at DESC
+                 LIMIT 5) AS latest;
+        IF v_found.proofs >= 5 THEN
+            RAISE EXCEPTION 'an agent scores 99 or more at most 5 times in an hour'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'five_top_scores_an_hour',
+                      DETAIL = jsonb_build_object('score', NEW.usefulness_score, 'top_score', 99,
+                                                  'proofs', v_found.proofs, 'proofs_max', 5, 'window_s', 3600,
+                                                  'retry_after_s', proof.seconds_until(v_found.free_at));
+        END IF;
+    END IF;
+
+    -- Of two that wait for the lock, the later one may come first: so the nearest on either side counts.
+    SELECT max(other.created_at) AS last_at, max(other.created_at) + interval '5 seconds' AS free_at
+      INTO v_found
+      FROM proof.usefulness_proofs AS other
+     WHERE other.agent_did = NEW.agent_did
+       AND other.id <> NEW.id
+       AND other.created_at > NEW.created_at - interval '5 seconds'
+       AND other.created_at < NEW.created_at + interval '5 seconds';
+    IF v_found.last_at IS NOT NULL THEN
+        RAISE EXCEPTION 'the last proof of this agent is less than 5 seconds old'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'five_seconds_between_proofs',
+                  DETAIL = jsonb_build_object('last_at', v_found.last_at, 'interval_s', 5,
+                                              'retry_after_s', proof.seconds_until(v_found.free_at));
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION proof.limit_usefulness IS 'Refuses a proof whose time is more than 5 minutes off, the 101st of an agent within an hour, the 6th of 99 points or more within an hour, and one within 5 seconds of another.';
+
+CREATE TRIGGER usefulness_limited AFTER INSERT ON proof.usefulness_proofs
+    FOR EACH ROW EXECUTE FUNCTION proof.limit_usefulness();
+
+-- Rewards: a share of the pool once a day, divided by usefulness.
+
+-- The order in which types of work get what rounding leaves over, when their fractions are equal.
+CREATE FUNCTION proof.work_type_position(p_work_type text)
+RETURNS integer
+LANGUAGE sql IMMUTABLE SET search_path = ''
+AS $$ SELECT array_position('{compute,memory,routing,validation,learning}'::text[], p_work_type) $$;
+COMMENT ON FUNCTION proof.work_type_position IS 'Place of a type of work in AINP''s list.';
+
+CREATE FUNCTION proof.divide_rewards(p_offered bigint, p_score_min numeric)
+RETURNS TABLE (agent_did text, score numeric, score_sum numeric, units bigint, work_type text, part_units bigint)
+LANGUAGE plpgsql STABLE SET search_path = ''
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH useful AS (
+        SELECT agent.did, recent.score, sum(recent.score) OVER () AS score_sum,
+               div(p_offered * recent.score, sum(recent.score) OVER ()) AS units
+          FROM proof.recent_usefulness AS recent
+          JOIN registry.agents AS agent ON agent.did = recent.agent_did
+         WHERE agent.retired_at IS NULL
+           AND recent.score >= p_score_min
+    ), weighed AS (
+        SELECT useful.did, useful.score, useful.score_sum, useful.units, by_type.work_type,
+               useful.units * by_type.score_sum AS numerator,
+               sum(by_type.score_sum) OVER (PARTITION BY useful.did) AS whole
+          FROM useful
+          JOIN proof.recent_usefulness_by_type AS by_type ON by_type.agent_did = useful.did
+    ), floored AS (
+        SELECT weighed.*, div(weighed.numerator, weighed.whole) AS part,
+               row_number() OVER (
+                   PARTITION BY weighed.did
+                   ORDER BY mod(weighed.numerator, weighed.whole) DESC, proof.work_type_position(weighed.work_type)
+               ) AS place
+          FROM weighed
+    )
+    SELECT floored.did, floored.score, floored.score_sum, floored.units::bigint, floored.work_type,
+           (floored.part + CASE WHEN floored.place <= floored.units - sum(floored.part) OVER (PARTITION BY floored.did)
+                                THEN 1 ELSE 0 END)::bigint
+      FROM floored;
+END
+$$;
+COMMENT ON FUNCTION proof.divide_rewards IS 'Divide units among the agents that are useful enough now, floor(offered x score / sum of scores) each, and what each gets among its types of work by what they scored, remainders to the largest fractions.';
+
+CREATE FUNCTION proof.take_reward_policy()
+RETURNS proof.reward_policy
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_policy proof.reward_policy;
+BEGIN
+    INSERT INTO proof.reward_policy (only_row) VALUES (true) ON CONFLICT (only_row) DO NOTHING;
+    SELECT * INTO v_policy FROM proof.reward_policy FOR NO KEY UPDATE;
+    RETURN v_policy;
+END
+$$;
+COMMENT ON FUNCTION proof.take_reward_policy IS 'The policy of rewards, locked; on first use its row is written with the defaults.';
+
+-- One at a time: the policy's row is the lock, so that no two epochs offer the same money.
+CREATE FUNCTION proof.open_reward_epoch(p_epoch date)
+RETURNS boolean
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+DECLARE
+    v_policy proof.reward_policy := proof.take_reward_policy();
+    v_pool bigint;
+    v_offered bigint;
+BEGIN
+    IF EXISTS (SELECT FROM proof.reward_epochs AS known WHERE known.epoch = p_epoch) THEN
+        RETURN false;
+    END IF;
+    SELECT greatest(0, pool.balance - (SELECT coalesce(sum(promised.units), 0)
+                                         FROM proof.rewards AS promised
+                                        WHERE promised.movement_id IS NULL))
+      INTO v_pool
+      FROM credits.system_balances AS pool
+     WHERE pool.account = 'system:pool';
+    v_offered := div(v_pool::numeric * v_policy.share_bps, 10000);
+
+    WITH parts AS MATERIALIZED (
+        SELECT * FROM proof.divide_rewards(v_offered, v_policy.score_min)
+    ), shares AS (
+        SELECT parts.agent_did, parts.score, parts.units, max(parts.score_sum) AS score_sum,
+               coalesce(sum(parts.part_units) FILTER (WHERE parts.work_type = 'compute'), 0) AS compute_units,
+               coalesce(sum(parts.part_units) FILTER (WHERE parts.work_type = 'memory'), 0) AS memory_units,
+               coalesce(sum(parts.part_units) FILTER (WHERE parts.work_type = 'routing'), 0) AS routing_units,
+               coalesce(sum(parts.part_units) FILTER (WHERE parts.work_type = 'validation'), 0) AS validation_units,
+               coalesce(sum(parts.part_units) FILTER (WHERE parts.work_type = 'learning'), 0) AS learning_units
+          FROM parts
+         GROUP BY parts.agent_did, parts.score, parts.units
+    ), opened AS (
+        INSERT INTO proof.reward_epochs
+               (epoch, share_bps, score_min, pool_units, offered_units, score_sum, agents, reward_units)
+        SELECT p_epoch, v_policy.share_bps, v_policy.score_min, v_pool, v_offered,
+               coalesce(max(shares.score_sum), 0), count(*) FILTER (WHERE shares.units > 0),
+               coalesce(sum(shares.units), 0)
+          FROM shares
+    )
+    INSERT INTO proof.rewards (epoch, agent_did, score, units, compute_units, memory_units, routing_units,
+                               validation_units, learning_units)
+    SELECT p_epoch, shares.agent_did, shares.score, shares.units, shares.compute_units, shares.memory_units,
+           shares.routing_units, shares.validation_units, shares.learning_units
+      FROM shares
+     WHERE shares.units > 0;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION proof.open_reward_epoch IS 'Fix what the epoch of a UTC day offers and who gets what of it, once: false when it was fixed before. Pays nothing yet.';
+
+CREATE FUNCTION proof.require_whole_epoch(p_epoch date)
+RETURNS void
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF EXISTS (SELECT
+                 FROM proof.reward_epochs AS named
+                CROSS JOIN LATERAL (SELECT count(*) AS agents, coalesce(sum(reward.units), 0) AS units
+                                      FROM proof.rewards AS reward
+                                     WHERE reward.epoch = named.epoch) AS found
+                WHERE named.epoch = p_epoch
+                  AND (named.agents, named.reward_units) IS DISTINCT FROM (found.agents, found.units)) THEN
+        RAISE EXCEPTION 'the rewards of % are not what its epoch says', p_epoch
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'epoch_is_the_sum_of_its_rewards';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION proof.require_whole_epoch IS 'Refuses an epoch whose number and sum are not those of its rewards.';
+
+CREATE FUNCTION proof.check_opened_epoch()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    PERFORM proof.require_whole_epoch(NEW.epoch);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION proof.check_opened_epoch IS 'At the commit, an epoch is the sum of its rewards.';
+
+CREATE CONSTRAINT TRIGGER epoch_is_whole AFTER INSERT ON proof.reward_epochs
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION proof.check_opened_epoch();
+
+CREATE FUNCTION proof.check_added_rewards()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    PERFORM proof.require_whole_epoch(touched.epoch) FROM (SELECT DISTINCT added.epoch FROM added) AS touched;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION proof.check_added_rewards IS 'No reward joins an epoch that has all of its own.';
+
+CREATE TRIGGER rewards_are_whole AFTER INSERT ON proof.rewards
+    REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION proof.check_added_rewards();
+
+CREATE FUNCTION proof.keep_epoch()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR OLD.closed_at IS NOT NULL OR to_jsonb(NEW) - 'closed_at' <> to_jsonb(OLD) - 'closed_at' THEN
+        RAISE EXCEPTION 'an epoch stays as it was opened, and is closed once'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'rewards_stay_as_fixed';
+    ELSIF EXISTS (SELECT FROM proof.rewards AS unpaid WHERE unpaid.epoch = NEW.epoch AND unpaid.movement_id IS NULL) THEN
+        RAISE EXCEPTION 'rewards of % wait to be paid', NEW.epoch
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'epoch_closes_when_all_is_paid';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION proof.keep_epoch IS 'Lets an epoch be closed when all its rewards are paid, and nothing else.';
+
+CREATE TRIGGER epoch_kept BEFORE UPDATE OR DELETE ON proof.reward_epochs
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_epoch();
+
+CREATE FUNCTION proof.keep_reward()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = ''
+AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR OLD.movement_id IS NOT NULL
+       OR to_jsonb(NEW) - '{movement_id,paid_at}'::text[] <> to_jsonb(OLD) - '{movement_id,paid_at}'::text[] THEN
+        RAISE EXCEPTION 'a reward stays as it was fixed, and is paid once'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'rewards_stay_as_fixed';
+    ELSIF NEW.movement_id IS NOT NULL
+       AND NEW.units IS DISTINCT FROM (SELECT sum(posting.amount)
+                                         FROM credits.postings AS posting
+                                        WHERE posting.transaction_id = NEW.movement_id
+                                          AND posting.account = NEW.agent_did) THEN
+        RAISE EXCEPTION 'movement % does not pay % units to %', NEW.movement_id, NEW.units, NEW.agent_did
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'reward_is_what_its_movement_paid';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION proof.keep_reward IS 'Lets a reward be marked as paid by the movement that paid it, once, and nothing else.';
+
+CREATE TRIGGER reward_kept BEFORE UPDATE OR DELETE ON proof.rewards
+    FOR EACH ROW EXECUTE FUNCTION proof.keep_reward();

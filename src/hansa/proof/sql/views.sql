@@ -68,8 +68,12 @@ COMMENT ON VIEW proof.reputation_recomputed IS 'The state of every agent, worked
 
 CREATE VIEW proof.trust_recomputed WITH (security_invoker) AS
 SELECT replayed.agent_did, (replayed.trust).reliability, (replayed.trust).honesty, (replayed.trust).competence,
-       (replayed.trust).timeliness, (replayed.trust).as_of
-  FROM (SELECT event.agent_did, proof.trust_replayed(event, known.decay_rate ORDER BY event.fold_position) AS trust
+       (replayed.trust).timeliness, (replayed.trust).as_of, replayed.work_count, replayed.attestation_count,
+       replayed.dispute_count
+  FROM (SELECT event.agent_did, proof.trust_replayed(event, known.decay_rate ORDER BY event.fold_position) AS trust,
+               count(*) FILTER (WHERE event.kind = 'work') AS work_count,
+               count(*) FILTER (WHERE event.kind = 'attestation') AS attestation_count,
+               count(*) FILTER (WHERE event.kind = 'dispute') AS dispute_count
           FROM proof.trust_events AS event
           JOIN proof.trust_scores AS known ON known.agent_did = event.agent_did
          WHERE event.fold_position IS NOT NULL
@@ -140,12 +144,14 @@ SELECT 'capacity', coalesce(kept.payer_did, due.payer_did),
  WHERE coalesce(abs(kept.used - due.used), 1) > 1e-9
 UNION ALL
 SELECT 'trust', coalesce(kept.agent_did, due.agent_did),
-       format('kept %s %s %s %s as of %s, events say %s %s %s %s as of %s', kept.reliability, kept.honesty,
-              kept.competence, kept.timeliness, kept.last_updated, due.reliability, due.honesty, due.competence,
-              due.timeliness, due.as_of)
+       format('kept %s %s %s %s as of %s from %s + %s + %s, events say %s %s %s %s as of %s from %s + %s + %s',
+              kept.reliability, kept.honesty, kept.competence, kept.timeliness, kept.last_updated, kept.work_count,
+              kept.attestation_count, kept.dispute_count, due.reliability, due.honesty, due.competence, due.timeliness,
+              due.as_of, due.work_count, due.attestation_count, due.dispute_count)
   FROM proof.trust_scores AS kept
   FULL JOIN proof.trust_recomputed AS due ON due.agent_did = kept.agent_did
- WHERE kept.last_updated IS DISTINCT FROM due.as_of
+ WHERE (kept.last_updated, kept.work_count, kept.attestation_count, kept.dispute_count)
+       IS DISTINCT FROM (due.as_of, due.work_count, due.attestation_count, due.dispute_count)
     OR greatest(abs(kept.reliability - due.reliability), abs(kept.honesty - due.honesty),
                 abs(kept.competence - due.competence), abs(kept.timeliness - due.timeliness)) > 1e-9;
 COMMENT ON VIEW proof.differences IS 'Every way in which reputation and trust differ from what all evidence gives when it is counted again; empty when they are right.';
@@ -173,3 +179,28 @@ SELECT recent.agent_did, round(avg(recent.usefulness_score), 2) AS score, count(
  WHERE recent.created_at > now() - interval '30 days'
  GROUP BY recent.agent_did;
 COMMENT ON VIEW proof.recent_usefulness IS 'Plain mean of the proofs of each agent over the last 30 days; an agent without any is not listed and counts 0. Source: AINP.';
+
+CREATE VIEW proof.live_stakes WITH (security_invoker) AS
+SELECT stake.agent_did, hold.amount, hold.id AS hold_id, hold.expires_at, stake.unbonding_until, stake.generation
+  FROM proof.agent_stakes AS stake
+  JOIN credits.holds AS hold ON hold.id = stake.hold_id AND hold.state = 'held';
+COMMENT ON VIEW proof.live_stakes IS 'Stakes whose money is held now, amounts in units of 1/1000 credit.';
+
+-- The numbers of the house stand here, not in a row: a table that is empty can be taken back without losing anything.
+CREATE VIEW proof.attestation_rules WITH (security_invoker) AS
+SELECT changed.k, changed.m, changed.window_s, changed.min_trust, changed.stake_min, changed.reward_units,
+       changed.slash_bps, changed.unbonding_s
+  FROM proof.attestation_policy AS changed
+UNION ALL
+SELECT 3::smallint, 5::smallint, 86400, 0.5::double precision, 10000::bigint, 500::bigint, 2000, 3600
+ WHERE NOT EXISTS (SELECT FROM proof.attestation_policy);
+COMMENT ON VIEW proof.attestation_rules IS 'How settled work is attested now: as an operator says, else as the house began.';
+
+CREATE VIEW proof.recent_usefulness_by_type WITH (security_invoker) AS
+SELECT recent.agent_did, recent.work_type, round(avg(recent.usefulness_score), 2) AS score,
+       sum(recent.usefulness_score) AS score_sum, count(*) AS proofs, max(recent.usefulness_score) AS best_score,
+       (array_agg(recent.id ORDER BY recent.usefulness_score DESC, recent.id))[1] AS best_proof
+  FROM proof.usefulness_proofs AS recent
+ WHERE recent.created_at > now() - interval '30 days'
+ GROUP BY recent.agent_did, recent.work_type;
+COMMENT ON VIEW proof.recent_usefulness_by_type IS 'The same 30 days by type of work: mean and sum of the scores, how many, and the best of them.';
