@@ -44,6 +44,7 @@ NO_JSON = {
     "GET /api/agents/{ref}/card": "the card as its agent signed it, byte for byte",
     "GET /api/agents/{ref}/avatar.svg": "an image",
     "GET /api/negotiations/{negotiation}/events": "a stream of events",
+    "GET /api/group-negotiations/{group}/events": "a stream of events",
     "GET /api/events": "a stream of events",
     "POST /api/sign-out": "204: there is nothing to say",
 }

@@ -12,7 +12,10 @@ import pytest
 
 from entry.test_refusals import refused
 from hansa.client import AsyncHansa, Halfway, Hansa, NotAgreed, Refused, Unreachable, accepted, proposed, rejected
-from hansa.infra.keys import AgentKey
+from hansa.infra import outbox
+from hansa.infra.keys import AgentKey, verification_key
+from hansa.kernel import base58
+from hansa.proof.models import AttestationKind, attestation_statement
 
 KEY = AgentKey.generate()
 
@@ -406,3 +409,56 @@ def test_the_last_round_takes_what_the_limit_allows_and_refuses_the_rest():
     assert Halfway(limit=99)(detail(40, 100, max_rounds=2), "buyer") == rejected(
         "100 is beyond my limit, and no round is left"
     )
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# What the house does with the rest
+
+
+def test_money_that_is_given_stands_on_both_statements(deal):
+    buyer, seller, _ = deal
+
+    buyer.transfer(seller.key.did, 5_000, reason="for the coffee", once="coffee")
+    buyer.transfer(seller.key.did, 5_000, reason="for the coffee", once="coffee")
+
+    assert buyer.account()["balance"] == 995_000
+    assert [line["amount"] for line in seller.statement(limit=1)] == [5_000, 1_000_000]
+
+
+def test_an_attestation_is_signed_over_what_the_house_checks(driver):
+    told = Told(ok())
+
+    driver.do(driver.client(told).attest("r", "AUDIT_PASS", score=0.9, evidence_hash="ab"))
+
+    sent = json.loads(told.asked[0].content)
+    statement = attestation_statement("r", AttestationKind.AUDIT_PASS, by=KEY.did, score=0.9, evidence_hash="ab")
+    verification_key(KEY.public_key).verify(base58.decode(sent["signature"], size=64), statement)
+
+
+def test_a_settled_deal_leaves_a_receipt_and_an_ended_hold(deal, services):
+    buyer, seller, negotiation = deal
+    seller.accept(negotiation)
+    hold = next(buyer.holds(state="held"))["id"]
+    buyer.settle(negotiation)
+    while outbox.dispatch(services.db):
+        pass
+
+    (receipt,) = seller.receipts()
+
+    assert buyer.receipt(receipt["id"])["receipt"]["id"] == receipt["id"]
+    assert buyer.hold(hold)["state"] == "captured"
+
+
+def test_useful_work_is_scored_and_life_goes_on_until_retirement(deal):
+    buyer, seller, negotiation = deal
+    intent = buyer.negotiation(negotiation)["negotiation"]["intent_id"]
+
+    alive = seller.heartbeat(ttl_s=60)
+    proof = seller.prove_useful(intent=intent, work_type="compute", metrics={"compute_ms": 5_000}, trace="a trace")
+    useful = buyer.usefulness(seller.key.did)
+    retired = seller.retire()
+
+    assert (alive["did"], retired["status"]) == (seller.key.did, "offline")
+    assert float(proof["usefulness_score"]) == 50
+    assert float(useful["usefulness"]["score"]) == 50
+    assert [moment["what"] for moment in buyer.deal(negotiation)["moments"]] == ["gate", "offer"]

@@ -397,3 +397,41 @@ def test_the_api_says_that_a_stream_is_one(api):
         parameters = {one["name"] for one in paths[path]["get"]["parameters"]}
         assert list(answer["content"]) == ["text/event-stream"]
         assert {"after", "last-event-id", "within_s"} <= parameters
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# A group
+
+
+def test_a_group_hears_of_every_vote_until_it_has_agreed(agent):
+    payer, *workers = agent("Payer"), agent("Reader"), agent("Writer")
+    intent = payer.intend("a report", budget=60_000)["id"]
+    parts = {worker.key.did: 30_000 for worker in workers}
+    group = payer.open_group(list(parts), intent=intent, rule="unanimous")["id"]
+
+    with listening(workers[0].watch_group(group)) as heard:
+        names = [told(heard.get(timeout=5))[0]]
+        for act in (
+            lambda: payer.propose_group(group, parts),
+            lambda: workers[0].vote(group, seen_round=1, approve=True),
+            lambda: workers[1].vote(group, seen_round=1, approve=True),
+        ):
+            act()
+            names.append(told(heard.get(timeout=5))[0])
+        rest = list(iter(lambda: heard.get(timeout=5), None))
+
+    assert names == ["group_opened", "group_proposed", "group_voted", "group_voted"]
+    assert [told(event) for event in rest] == [("group_agreed", 60_000)]
+    assert payer.group(group)["group"]["state"] == "agreed"
+    assert [one["id"] for one in workers[1].groups(state="agreed")] == [group]
+
+
+def test_only_members_hear_of_a_group(agent):
+    payer, *workers = agent("Payer"), agent("Reader"), agent("Writer")
+    stranger = agent("Stranger")
+    intent = payer.intend("a report", budget=60_000)["id"]
+    group = payer.open_group([worker.key.did for worker in workers], intent=intent, rule="majority")["id"]
+
+    status, _ = refused(lambda: stranger.get(f"/api/group-negotiations/{group}/events"))
+
+    assert status == 403

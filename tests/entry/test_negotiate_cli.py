@@ -44,7 +44,9 @@ def hansa(parties, tmp_path, monkeypatch, capsys):
 def deal(hansa, parties):
     """Id of a negotiation that the buyer has opened."""
     seller = parties[1].key.did
-    _, said = hansa("buyer", "negotiate", "start", seller, "--want", "a brief", "--price", "40", "-o", "json")
+    _, said = hansa(
+        "buyer", "negotiate", "start", seller, "--want", "a brief", "--budget", "60", "--price", "40", "-o", "json"
+    )
     return json.loads(said)["negotiation"]["id"]
 
 
@@ -73,7 +75,7 @@ def test_an_agent_may_be_named_by_its_name_in_urls(hansa, parties):
     seller = parties[1]
     name = seller.agent(seller.key.did)["agent"]["agent_id"]
 
-    status, start = hansa("buyer", "negotiate", "start", name, "--want", "a brief", "--price", "1")
+    status, start = hansa("buyer", "negotiate", "start", name, "--want", "a brief", "--budget", "1", "--price", "1")
 
     assert (status, seller.key.did in start) == (0, True)
 
@@ -127,7 +129,9 @@ def test_lines_come_as_it_happens(hansa, deal, tmp_path):
 def test_whoever_starts_may_stay_and_watch(hansa, parties, tmp_path):
     seller = parties[1].key.did
 
-    with watching(None, tmp_path, "start", seller, "--want", "x", "--price", "2", "--watch") as process:
+    with watching(
+        None, tmp_path, "start", seller, "--want", "x", "--budget", "2", "--price", "2", "--watch"
+    ) as process:
         deal = process.stdout.readline().split()[0]
         opened = process.stdout.readline()
         hansa("seller", "negotiate", "accept", deal)
@@ -176,7 +180,7 @@ def test_the_round_that_was_seen_is_accepted_and_no_other(hansa, deal):
     ],
 )
 def test_what_cannot_be_read_is_wrong_usage_and_names_the_option(hansa, parties, option, value):
-    arguments = {"--want": "x", "--price": "1", option: value}
+    arguments = {"--want": "x", "--budget": "1", "--price": "1", option: value}
 
     status, said = hansa(
         "buyer", "negotiate", "start", parties[1].key.did, *(part for pair in arguments.items() for part in pair)

@@ -125,11 +125,11 @@ class Calls(ABC, Generic[Answer, Items, Events]):
         intent: str,
         work_type: str,
         metrics: Mapping[str, float],
-        trace_id: str,
+        trace: str,
         attestations: Sequence[str] = (),
     ) -> Answer:
         """Say what useful work this agent did for an intent; it is scored once under its trace."""
-        body = {"intent": intent, "work_type": work_type, "metrics": dict(metrics), "trace_id": trace_id}
+        body = {"intent": intent, "work_type": work_type, "metrics": dict(metrics), "trace": trace}
         now = datetime.now(UTC).isoformat()
         return self.post("/api/usefulness/proofs", {**body, "attestations": list(attestations), "timestamp": now})
 

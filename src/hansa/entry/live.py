@@ -33,9 +33,9 @@ from hansa.infra.outbox import PublishedEvent
 from hansa.infra.web import Call, SignedCall
 from hansa.kernel.dids import Did
 from hansa.kernel.errors import Gone, TooManyRequests
-from hansa.kernel.ids import NegotiationId
+from hansa.kernel.ids import GroupId, NegotiationId
 from hansa.negotiation import queries
-from hansa.negotiation.events import DealExpired, DealRejected, DealSettled
+from hansa.negotiation.events import DealExpired, DealRejected, DealSettled, GroupAgreed, GroupEnded
 
 router = APIRouter(tags=["live events"])
 
@@ -49,6 +49,7 @@ STREAMS_MAX = 100
 EVENT_ID_MAX = 2**63 - 1
 DEAL_ENDS = frozenset({DealRejected.name, DealExpired.name, DealSettled.name})
 """After these nothing happens in a negotiation."""
+GROUP_ENDS = frozenset({GroupAgreed.name, GroupEnded.name})
 OVERLAP = timedelta(minutes=1)
 """Longer than any transaction takes from publishing an event to its commit."""
 
@@ -235,6 +236,18 @@ def negotiation_events(negotiation: NegotiationId, call: SignedCall, wanted: Wan
     with call.services.db.transaction(call.actor) as tx:
         queries.negotiation_of(tx, negotiation, seen_by=call.did)
         return stream_of(tx, call, wanted, f"negotiation:{negotiation}", ends=DEAL_ENDS)
+
+
+@router.get("/api/group-negotiations/{group}/events", status_code=200, response_class=EventStream)
+def group_events(group: GroupId, call: SignedCall, wanted: Wanted) -> Response:
+    """Everything that happens in a group, as it happens, for its members; from its first event on.
+
+    Server-sent events, without gaps or repeats: come back with `Last-Event-ID` or `after`. An event `end` says that the
+    group has agreed or ended.
+    """
+    with call.services.db.transaction(call.actor) as tx:
+        queries.group_of(tx, group, seen_by=call.did)
+        return stream_of(tx, call, wanted, f"group:{group}", ends=GROUP_ENDS)
 
 
 @router.get("/api/events", status_code=200, response_class=EventStream)

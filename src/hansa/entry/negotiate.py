@@ -58,10 +58,7 @@ def start(
     responder: Annotated[str, typer.Argument(help="Agent that shall work: its DID or its name in URLs")],
     want: Annotated[str, typer.Option(help="What you want done.")],
     price: Annotated[int, Price],
-    budget: Annotated[
-        int | None,
-        typer.Option("--budget", parser=units, metavar="CREDITS", help="Most you would pay; default: the price."),
-    ] = None,
+    budget: Annotated[int, typer.Option("--budget", parser=units, metavar="CREDITS", help="Most you would pay.")],
     delivery: Annotated[int | None, Delivery] = None,
     quality: Annotated[Any, Quality] = None,
     shares: Annotated[Any, Shares] = None,
@@ -75,7 +72,7 @@ def start(
     terms = stated(price=price, delivery_s=delivery, quality=quality, split=shares)
     with agent(context, key) as hansa:
         did = responder if responder.startswith("did:") else hansa.agent(responder)["agent"]["did"]
-        intent = hansa.intend(want, budget=budget or price)
+        intent = hansa.intend(want, budget=budget)
         opened = hansa.negotiate(did, intent=intent["id"], terms=terms, max_rounds=rounds, ttl_s=ttl)
         if watch:
             if output is Output.TABLE:
