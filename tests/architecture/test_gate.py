@@ -138,9 +138,10 @@ def execute(request: pytest.FixtureRequest, house: Tx, pair: Pair) -> Execute:
 
 
 def test_a_negotiation_opens_on_an_allowance_for_this_pair(pair: Pair, execute: Execute):
-    execute(OPEN, {**asdict(pair), "decision": pair.allowed})
+    opened = execute(OPEN, {**asdict(pair), "decision": pair.allowed})
+    sealed = execute(ACCEPT, {**asdict(pair), "decision": pair.allowed})
 
-    execute(ACCEPT, {**asdict(pair), "decision": pair.allowed})
+    assert (opened.rowcount, sealed.rowcount) == (1, 1)
 
 
 @pytest.mark.parametrize("decision", ["denied", "allowed_to_another"])

@@ -7,19 +7,19 @@ from decimal import Decimal, InvalidOperation
 
 import typer
 
-UNITS_PER_CREDIT = 1000
-AMOUNT = re.compile(r"(\d{1,13})(?:\.(\d{1,3}))?")
+from hansa.kernel.money import DECIMALS, Asset, units_of
+
 DURATION = re.compile(r"(\d{1,8})(s|m|h|d)?")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 PARTIES = ("agent", "broker", "validator", "pool")
 
 
 def units(text: str) -> int:
-    """Credits as people write them, `90` or `90.5`, in units of 1/1000."""
-    found = AMOUNT.fullmatch(text.strip())
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no amount of credits; write 90 or 90.5, with at most three decimals")
-    return int(found[1]) * UNITS_PER_CREDIT + int((found[2] or "").ljust(3, "0"))
+    """Credits as people write them, `90`, `90.5` or `90500u`, in units of 1/1000."""
+    try:
+        return units_of(text.strip(), DECIMALS[Asset.CREDIT])
+    except ValueError as strange:
+        raise typer.BadParameter(f"{text!r} is no amount of credits: {strange}") from strange
 
 
 def seconds(text: str) -> int:

@@ -8,7 +8,6 @@ Nothing notifies on the hot path; the dispatcher polls (a NOTIFY in each transac
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -284,8 +283,3 @@ def published_after(tx: Tx, positions: Mapping[str, int], *, limit: int) -> list
 def last_published(tx: Tx, key: str) -> PublishedEvent | None:
     """The newest event of a key; None: there was none yet."""
     return tx.maybe(LAST_OF_KEY, key=key)
-
-
-def as_json(event: Event) -> str:
-    """An event as the JSON document that webhooks and streams carry."""
-    return json.dumps(to_jsonable_python(dataclasses.asdict(event)))
